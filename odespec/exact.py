@@ -130,6 +130,11 @@ def root(value: Real, degree: int) -> Real:
     return Irrational("root", (value,), degree)
 
 
+def is_zero(value: Real | int) -> bool:
+    """Whether a number is zero as it is written: an irrational expression counts as non-zero."""
+    return not isinstance(value, Irrational) and value == 0
+
+
 def integer_root(n: int, degree: int) -> int:
     """The largest integer r with ``r ** degree <= n`` (n >= 0)."""
     if degree == 2:

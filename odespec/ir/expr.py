@@ -136,8 +136,14 @@ def rewrite(roots: Iterable[Expr], change: Callable[[Expr], Expr]) -> tuple[Expr
 
 
 def substitute(roots: Iterable[Expr], values: dict[Expr, Expr]) -> tuple[Expr, ...]:
-    """Replace leaves (or any nodes) by expressions of the same shape."""
-    return rewrite(roots, lambda node: values.get(node, node))
+    """Replace leaves (or any nodes) by expressions of the same shape, all at once: what is put in is not looked at again."""
+    roots = tuple(roots)
+    new: dict[Expr, Expr] = {}
+    for node in postorder(*roots):
+        args = tuple(new[a] for a in node.args)
+        same = all(x is y for x, y in zip(args, node.args, strict=True))
+        new[node] = values[node] if node in values else node if same else rebuild(node, args)
+    return tuple(new[root] for root in roots)
 
 
 def rebuild(node: Expr, args: tuple[Expr, ...]) -> Expr:

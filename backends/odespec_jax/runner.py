@@ -1,0 +1,43 @@
+"""Running an emitted file in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def run(
+    path: Path,
+    model: str,
+    weights: Mapping[str, np.ndarray],
+    states: Sequence[np.ndarray],
+    inputs: Sequence[np.ndarray],
+) -> tuple[np.ndarray, ...]:
+    """The final states in float64; see `odespec_jax.backend`."""
+    import numpy as np
+
+    from odespec.api import import_file
+
+    module = import_file(path)
+    owner = module.MODELS.get(model)
+    if owner is None:
+        raise LookupError(f"{path.name} has no model `{model}`")
+    with _float64():
+        weights = owner.weights(owner.load_weights(weights, dtype=np.float64))
+        found = owner.solve(weights, *(np.asarray(a, np.float64) for a in (*states, *inputs)))
+        return tuple(np.asarray(a) for a in found)
+
+
+def _float64() -> Any:
+    """64-bit types for a while, whatever the process has set."""
+    import jax
+
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64  # type: ignore[attr-defined]
+
+    return enable_x64(True)

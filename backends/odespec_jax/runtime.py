@@ -1,0 +1,451 @@
+"""The functions that emitted files are made of: an emitted file holds a copy of those that it calls.
+
+This module is read as text, never imported by the compiler. Each function must stand alone with ``math``, ``jax`` and
+``numpy`` and the other functions of this file. The arithmetic is that of the other back ends, so that all agree to
+rounding.
+"""
+
+# mypy: disable-error-code="no-untyped-call,no-any-return"
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+Numbers = np.ndarray[Any, Any]
+
+# --- stored tensors -----------------------------------------------------------
+
+
+def _normal(key: Array, shape: Sequence[int], fan_in: int, dtype: Any) -> Array:
+    """Independent normal entries of variance 1 / fan_in."""
+    return jax.random.normal(key, shape, dtype) / math.sqrt(fan_in)
+
+
+def _random_orthogonal(key: Array, shape: Sequence[int], dtype: Any) -> Array:
+    """Matrices with orthonormal columns, or rows where these are fewer."""
+    draw = jax.random.normal(key, shape, jnp.promote_types(dtype, jnp.float32))
+    return _orthonormal(draw).astype(dtype)
+
+
+# --- from stored tensors to weights -------------------------------------------
+
+
+def _accurate(v: Array) -> Array:
+    """The array in a type in which products are exact to its rounding."""
+    return v.astype(jnp.float32) if v.dtype in (jnp.float16, jnp.bfloat16) else v
+
+
+def _times(a: Array, b: Array) -> Array:
+    """``a @ b`` in the full precision of the type: neither TF32 nor bfloat16 passes."""
+    return jnp.matmul(a, b, precision="highest")
+
+
+def _gram_iteration(u: Array) -> tuple[Array, Array]:
+    """A certified upper bound of the largest singular value of each matrix, and its gradient.
+
+    With G = u^H u and N = 2^k, norm(u)^2 = norm(G) <= norm_F(G^N)^(1/N), reached by k squarings
+    that are normalised each time (Delattre et al., "Efficient bound of Lipschitz constant for
+    convolutional layers by Gram iteration", ICML 2023). k is such that the bound is tight to
+    rounding for every matrix. The entries of u are at most 1.
+    """
+    tall = u.shape[-2] >= u.shape[-1]
+    adjoint = jnp.conj(u.mT)
+    gram = _times(adjoint, u) if tall else _times(u, adjoint)
+    info, size = jnp.finfo(u.dtype), gram.shape[-1]
+    rounds = math.ceil(math.log2(math.log(size) / float(info.eps))) if size > 1 else 0
+    first = jnp.maximum(_frobenius(gram), info.tiny)
+    power, log = gram / first, jnp.zeros_like(first)
+    for i in range(1, rounds + 1):
+        power = _times(power, power)
+        norm = jnp.maximum(_frobenius(power), info.tiny)
+        power, log = power / norm, log + jnp.log(norm) / 2.0**i
+    bound = jnp.sqrt(first * jnp.exp(log))
+    weight = _times(power, power)
+    return bound[..., 0, 0], (_times(u, weight) if tall else _times(weight, u)) / bound
+
+
+def _frobenius(v: Array) -> Array:
+    return jnp.sqrt(jnp.sum(jnp.real(v * jnp.conj(v)), (-2, -1), keepdims=True))
+
+
+def _spectral_norm(v: Array) -> Array:
+    """An upper bound, tight to rounding, of the largest singular value of each ``[..., m, n]``.
+
+    The first derivative is that of the norm; the second takes singular vectors as constant.
+    """
+    a = _accurate(v)
+    fixed = jax.lax.stop_gradient(a)
+    scale = jnp.maximum(jnp.max(jnp.abs(fixed), (-2, -1), keepdims=True), jnp.finfo(a.dtype).tiny)
+    bound, gradient = _gram_iteration(fixed / scale)
+    return bound * scale[..., 0, 0] + jnp.sum(gradient * (a - fixed), (-2, -1))
+
+
+def _circular_norm(v: Array, grid: Sequence[int], groups: int) -> Array:
+    """An upper bound, tight to rounding, of the norm of the circular convolution on a grid.
+
+    The Fourier transform makes a matrix ``[out, in]`` for each frequency (Sedghi, Gupta & Long,
+    ICLR 2019).
+    """
+    a, space = _accurate(v), len(grid)
+    last = tuple(range(-space - 2, 0))
+    scale = jnp.max(jnp.abs(jax.lax.stop_gradient(a)), last, keepdims=True)
+    scale = jnp.maximum(scale, jnp.finfo(a.dtype).tiny)
+    symbol = _symbols(a / scale, grid, groups, jnp.fft.rfftn)
+    fixed = jax.lax.stop_gradient(symbol)
+    cells = math.prod(v.shape[-space:])
+    bound, gradient = _gram_iteration(fixed / cells)
+    change = jnp.sum(jnp.real(jnp.conj(gradient) * (symbol - fixed)), (-2, -1))
+    return jnp.max(bound * cells + change, (-2, -1)) * scale.reshape(v.shape[: -space - 2])
+
+
+def _symbols(v: Any, grid: Sequence[int], groups: int, transform: Callable[..., Any]) -> Any:
+    """The Fourier transform of each kernel as ``[..., groups, frequency, out / groups, in]``."""
+    space = len(grid)
+    spectrum = transform(v, s=tuple(grid), axes=tuple(range(-space, 0)))
+    lead, (out, inner) = spectrum.shape[: -space - 2], spectrum.shape[-space - 2 : -space]
+    parted = spectrum.reshape(*lead, groups, out // groups, inner, -1)
+    rank = len(lead)
+    return parted.transpose(*range(rank), rank, rank + 3, rank + 1, rank + 2)
+
+
+def _row_sum(v: Array) -> Array:
+    """The operator norm for the max-norm: the largest sum of absolute values in a row."""
+    return jnp.max(jnp.sum(jnp.abs(v), -1), -1)
+
+
+def _column_sum(v: Array) -> Array:
+    """The operator norm for the 1-norm: the largest sum of absolute values in a column."""
+    return jnp.max(jnp.sum(jnp.abs(v), -2), -1)
+
+
+def _euclidean(v: Array, axes: int) -> Array:
+    """The Euclidean norm over the last axes."""
+    last, tiny = tuple(range(-axes, 0)), jnp.finfo(v.dtype).tiny
+    scale = jnp.maximum(jnp.max(jnp.abs(jax.lax.stop_gradient(v)), last, keepdims=True), tiny)
+    squares = jnp.maximum(jnp.sum(jnp.square(v / scale), last), tiny)
+    return scale.reshape(squares.shape) * jnp.sqrt(squares)
+
+
+def _absolute_sum(v: Array, axes: int) -> Array:
+    """The sum of absolute values over the last axes."""
+    return jnp.sum(jnp.abs(v), tuple(range(-axes, 0)))
+
+
+def _scale(v: Array, norm: Array, limit: float, axes: int = 2) -> Array:
+    """``v * min(1, limit / norm)``, a little less so that the rounded norm obeys the limit."""
+    info = jnp.finfo(v.dtype)
+    margin = 1.0 + 0.5 * float(info.eps) * (sum(v.shape[v.ndim - axes :]) + 16)
+    limit = min(max(limit, float(info.tiny)), float(info.max))
+    factor = limit / jnp.maximum(norm * margin, limit)
+    return v * factor.astype(v.dtype).reshape(*factor.shape, *(1,) * axes)
+
+
+def _skew(v: Array) -> Array:
+    return 0.5 * (v - v.mT)
+
+
+def _symmetric(v: Array) -> Array:
+    return 0.5 * v + 0.5 * v.mT
+
+
+def _outer(v: Array) -> Array:
+    """``v @ v.T``: positive semidefinite."""
+    a = _accurate(v)
+    return _times(a, a.mT).astype(v.dtype)
+
+
+def _shift(v: Array, sign: float, c: float) -> Array:
+    """``sign * v + c * I``."""
+    return sign * v + c * jnp.eye(v.shape[-1], dtype=v.dtype)
+
+
+def _eigenvalues(v: Array, lower: float, upper: float) -> Array:
+    """A symmetric matrix with eigenvalues in [lower, upper]: v scaled to half the length, moved."""
+    middle = 0.5 * (lower + upper)
+    rounding = float(jnp.finfo(v.dtype).eps) * (v.shape[-1] + 16) * abs(middle)
+    radius = 0.5 * (upper - lower) - rounding
+    inner = jnp.zeros_like(v) if radius <= 0.0 else _scale(v, _spectral_norm(v), radius)
+    return _shift(inner, 1.0, middle)
+
+
+def _orthonormal(factor: Array) -> Array:
+    """Columns (or rows, where these are fewer) made orthonormal one after the other.
+
+    A stored factor is orthonormal and not trained, but an optimiser that decays every leaf of a
+    pytree changes it: this undoes that.
+    """
+    a = jax.lax.stop_gradient(_accurate(factor))
+    a = a / jnp.maximum(jnp.max(jnp.abs(a), (-2, -1), keepdims=True), jnp.finfo(a.dtype).tiny)
+    q, r = jnp.linalg.qr(a if a.shape[-2] >= a.shape[-1] else a.mT)
+    q = q * jnp.where(jnp.diagonal(r, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)[..., None, :]
+    return q if a.shape[-2] >= a.shape[-1] else q.mT
+
+
+def _rotation(generator: Array, factor: Array) -> Array:
+    """The exponential of a skew matrix by a fixed orthogonal factor: every orthogonal matrix.
+
+    Skew matrices of norm at most pi reach every rotation, so a longer generator is cut to where
+    that is kept; one Newton-Schulz step takes away what the exponential lost to rounding.
+    """
+    a, q = _accurate(generator), _orthonormal(factor)
+    a = 0.5 * a - 0.5 * a.mT
+    limit = math.pi * math.sqrt(a.shape[-1])
+    a = a * (limit / jnp.maximum(_euclidean(a, 2), limit))[..., None, None]
+    r = _exponential(a)
+    tall = q.shape[-2] >= q.shape[-1]
+    w = _times(r, q) if tall else _times(q, r)
+    near = _times(w.mT, w) if tall else _times(w, w.mT)
+    step = 1.5 * jnp.eye(near.shape[-1], dtype=w.dtype) - 0.5 * near
+    return (_times(w, step) if tall else _times(step, w)).astype(factor.dtype)
+
+
+def _exponential(a: Array) -> Array:
+    """The matrix exponential."""
+    with jax.default_matmul_precision("highest"):
+        return jax.scipy.linalg.expm(a)
+
+
+def _polar(v: Array, generator: Array, factor: Array, lower: float, upper: float | None) -> Array:
+    """Singular values in [lower, upper]: an orthogonal matrix by a symmetric one."""
+    if upper is None:
+        p = _shift(_outer(v), 1.0, lower)
+    else:
+        p = _eigenvalues(_symmetric(v), lower, upper)
+    q, p = _accurate(_rotation(generator, factor)), _accurate(p)
+    return (_times(q, p) if q.shape[-2] >= q.shape[-1] else _times(p, q)).astype(v.dtype)
+
+
+def _simplex(v: Array) -> Array:
+    """The nearest point of the probability simplex to each row (Held, Wolfe & Crowder, 1974)."""
+    v = v - jax.lax.stop_gradient(jnp.max(v, -1, keepdims=True))
+    u = jnp.flip(jnp.sort(v, -1), -1)
+    count = jnp.arange(1, v.shape[-1] + 1, dtype=v.dtype)
+    excess = (jnp.cumsum(u, -1) - 1.0) / count
+    last = jnp.sum(u > excess, -1, keepdims=True) - 1
+    return jax.nn.relu(v - jnp.take_along_axis(excess, last, -1))
+
+
+def _inward(bound: float, dtype: Any, up: bool) -> float:
+    """A bound rounded to a type so that it stays on the allowed side."""
+    near = np.asarray(bound).astype(dtype)
+    if float(near) == bound or (float(near) > bound) == up:
+        return float(near)
+    return float(np.nextafter(near, np.asarray(math.inf if up else -math.inf).astype(dtype)))
+
+
+def _fold(v: Array, lower: float | None, upper: float | None) -> Array:
+    """Each entry reflected at the bounds until it is between them; the identity there."""
+    low = None if lower is None else _inward(lower, v.dtype, True)
+    high = None if upper is None else _inward(upper, v.dtype, False)
+    if low is None or high is None:
+        edge = high if low is None else low
+        mirrored = jnp.clip(v if edge is None else 2.0 * edge - v, low, high)
+    else:
+        width = max(high - low, float(jnp.finfo(v.dtype).tiny))
+        turn = jnp.mod(v - low, 2.0 * width)
+        mirrored = jnp.clip(low + jnp.where(turn <= width, turn, 2.0 * width - turn), low, high)
+    inside = jnp.ones(v.shape, bool)
+    if low is not None:
+        inside = inside & (v >= low)
+    if high is not None:
+        inside = inside & (v <= high)
+    return jnp.where(inside, v, mirrored)
+
+
+def _centre(v: Array, total: float, axes: Sequence[int]) -> Array:
+    """Moves the sums over some axes (counted from the end) to a value."""
+    count = math.prod(v.shape[i] for i in axes)
+    return v - (jnp.sum(v, tuple(axes), keepdims=True) - total) / count
+
+
+# --- loading weights ----------------------------------------------------------
+
+
+def _read_weights(
+    given: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> dict[str, Numbers]:
+    """The arrays in float64.
+
+    Raises ValueError for a missing or unknown name, a wrong shape, a value that is not finite.
+    """
+    if set(given) != set(shapes):
+        raise ValueError(f"expected the weights {sorted(shapes)}, got {sorted(map(str, given))}")
+    read = {}
+    for name, shape in shapes.items():
+        value = np.asarray(given[name])
+        if value.shape != shape:
+            raise ValueError(f"`{name}` has shape {value.shape}, expected {shape}")
+        if value.dtype.kind not in "fiubV" or not np.all(np.isfinite(value.astype(np.float64))):
+            raise ValueError(f"`{name}` has entries that are not finite real numbers")
+        read[name] = value.astype(np.float64)
+    return read
+
+
+def _tolerance(given: Any, dtype: Any, axes: int) -> float:
+    """How far from a constraint a weight may be by rounding, relative to its size."""
+    value = np.asarray(given)
+    types = [t for t in (value.dtype, np.dtype(dtype)) if jnp.issubdtype(t, jnp.floating)]
+    size = sum(value.shape[value.ndim - axes :]) + 16
+    return size * max(float(jnp.finfo(t).eps) for t in types)
+
+
+def _require(
+    text: str,
+    value: Numbers,
+    lower: float | None,
+    upper: float | None,
+    tolerance: float,
+) -> None:
+    """Raises ValueError where a quantity leaves its interval by more than rounding."""
+    size = max(abs(x) for x in (lower, upper) if x is not None)
+    slack = tolerance * (size if size > 0.0 else 1.0)
+    low, high = float(np.min(value)), float(np.max(value))
+    if upper is not None and high > upper + slack:
+        raise ValueError(f"the weights break `{text}`: {high!r} > {upper!r}")
+    if lower is not None and low < lower - slack:
+        raise ValueError(f"the weights break `{text}`: {low!r} < {lower!r}")
+
+
+def _require_equal(text: str, a: Numbers, b: Numbers, tolerance: float) -> None:
+    """Raises ValueError where two arrays differ by more than rounding."""
+    gap = float(np.max(np.abs(a - b)))
+    if gap > tolerance * max(float(np.max(np.abs(a))), float(np.max(np.abs(b)))):
+        raise ValueError(f"the weights break `{text}`: off by {gap!r}")
+
+
+def _circular_singular_values(w: Numbers, grid: Sequence[int], groups: int) -> Numbers:
+    """The singular values of the circular convolution with each kernel on a grid."""
+    return np.linalg.svd(_symbols(w, grid, groups, np.fft.fftn), compute_uv=False)
+
+
+def _swapped(w: Numbers) -> Numbers:
+    """The transpose of each matrix."""
+    return np.swapaxes(w, -1, -2)
+
+
+def _singular_values(w: Numbers) -> Numbers:
+    return np.linalg.svd(w, compute_uv=False)
+
+
+def _relative_eigenvalues(w: Numbers) -> Numbers:
+    """The eigenvalues of a symmetric matrix, divided by its largest entry."""
+    return np.linalg.eigvalsh(w) / max(float(np.max(np.abs(w))), 1e-300)
+
+
+def _unshifted(w: Numbers, sign: float, c: float) -> Numbers:
+    """``sign * (w - c * I)``."""
+    return sign * (w - c * np.eye(w.shape[-1]))
+
+
+def _matrix_root(w: Numbers) -> Numbers:
+    """The symmetric square root of a positive semidefinite matrix."""
+    values, vectors = np.linalg.eigh(0.5 * (w + _swapped(w)))
+    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ _swapped(vectors)
+
+
+def _polar_factors(w: Numbers) -> tuple[Numbers, Numbers]:
+    """The orthogonal and the positive semidefinite factor of a matrix, the latter the smaller."""
+    u, s, vh = np.linalg.svd(w, full_matrices=False)
+    base = _swapped(vh) if w.shape[-2] >= w.shape[-1] else u
+    return u @ vh, (base * s[..., None, :]) @ _swapped(base)
+
+
+# --- operations of step programs ----------------------------------------------
+
+
+def _arguments(
+    weights: Mapping[str, Any], *arguments: tuple[str, Any, tuple[int, ...]]
+) -> tuple[Any, tuple[int, ...], tuple[Array, ...]]:
+    """The dtype and the batch shape common to all, and the arguments in that dtype.
+
+    Each argument comes with its name and its own axes. Raises ValueError where it ends in others.
+    """
+    values = [jnp.asarray(value) for _, value, _ in arguments]
+    for (name, _, shape), value in zip(arguments, values, strict=True):
+        if value.shape[max(value.ndim - len(shape), 0) :] != shape:
+            wanted = ", ".join(("...", *map(str, shape)))
+            raise ValueError(f"`{name}` has shape {value.shape}, expected [{wanted}]")
+    dtype = jnp.result_type(float, *weights.values(), *values)
+    own = [len(shape) for _, _, shape in arguments]
+    leads = [v.shape[: v.ndim - axes] for v, axes in zip(values, own, strict=True)]
+    return dtype, jnp.broadcast_shapes(*leads), tuple(v.astype(dtype) for v in values)
+
+
+def _diagonal(v: Array) -> Array:
+    """The matrix with a diagonal, ``[..., n]`` to ``[..., n, n]``."""
+    return v[..., None] * jnp.eye(v.shape[-1], dtype=v.dtype)
+
+
+def _offdiagonal(w: Array) -> Array:
+    """A matrix without its diagonal."""
+    return jnp.where(jnp.eye(w.shape[-1], dtype=bool), 0.0, w)
+
+
+def _root_power(x: Array, numerator: int, denominator: int) -> Array:
+    """``x ** (numerator / denominator)`` for an odd denominator: real for negative numbers too."""
+    size = jnp.abs(x) ** (numerator / denominator)
+    return jnp.sign(x) * size if numerator % 2 else size
+
+
+def _norm(x: Array, axis: int | tuple[int, ...]) -> Array:
+    """The Euclidean norm; its gradient at zero is zero."""
+    squares = jnp.sum(x * x, axis)
+    zero = squares == 0.0
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squares)))
+
+
+def _layernorm(x: Array, axis: int, eps: float) -> Array:
+    """Mean zero and variance one along an axis."""
+    centred = x - jnp.mean(x, axis, keepdims=True)
+    return centred / jnp.sqrt(jnp.mean(jnp.square(centred), axis, keepdims=True) + eps)
+
+
+def _norm_bound(w: Array) -> Array:
+    """An s >= norm(w), s >= 1e-12."""
+    margin = 1.0 + 0.5 * float(jnp.finfo(w.dtype).eps) * (w.shape[-2] + w.shape[-1] + 16)
+    return jnp.maximum(_spectral_norm(w) * margin, 1e-12).astype(w.dtype)
+
+
+def _pool(x: Array, k: int) -> Array:
+    """Means over k by k blocks of the last two axes."""
+    *lead, h, w = x.shape
+    return jnp.mean(x.reshape(*lead, h // k, k, w // k, k), (-3, -1))
+
+
+def _conv(kernel: Array, x: Array, mode: str, stride: int, groups: int) -> Array:
+    """The correlation of ``[..., in, n...]`` with a kernel ``[out, in, k...]``."""
+    space = kernel.ndim - 2
+    lead = x.shape[: x.ndim - space - 1]
+    flat = x.reshape(math.prod(lead), *x.shape[x.ndim - space - 1 :])
+    widths = [(0, 0), (0, 0), *(((k - 1) // 2, k // 2) for k in kernel.shape[2:])]
+    padded = jnp.pad(flat, widths, mode={"circular": "wrap", "zero": "constant"}.get(mode, mode))
+    out = jax.lax.conv_general_dilated(
+        padded,
+        kernel,
+        (stride,) * space,
+        "VALID",
+        feature_group_count=groups,
+    )
+    return out.reshape(*lead, *out.shape[1:])
+
+
+def _conv_adjoint(
+    kernel: Array,
+    y: Array,
+    grid: Sequence[int],
+    mode: str,
+    stride: int,
+    groups: int,
+) -> Array:
+    """The adjoint of `_conv` on a grid, on ``[..., out, n...]``."""
+    lead = y.shape[: y.ndim - kernel.ndim + 1]
+    channels = kernel.shape[1] * groups
+    shape = jax.ShapeDtypeStruct((*lead, channels, *grid), y.dtype)
+    (x,) = jax.linear_transpose(lambda x: _conv(kernel, x, mode, stride, groups), shape)(y)
+    return x

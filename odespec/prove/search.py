@@ -1,0 +1,267 @@
+"""The search for weights and states at which a map expands most, or least: random extreme points, then ascent.
+
+Every measure is taken over a batch at once. The ascent needs no derivatives (slopes jump at kinks): children of the best
+candidates are moved at random, projected into the constraint sets, and kept where they are better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from odespec.ir.model import Model
+from odespec.prove.goal import Goal, norm
+from odespec.prove.mapping import Network, apply, differences
+from odespec.weights.arithmetic import FLOAT, Array
+from odespec.weights.draw import Rng, draw, heavy, scale_range, tensors
+from odespec.weights.project import DISCRETE, into_domain, project
+from odespec.weights.steps import pack, unpack
+
+Named = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """A batch: weights, inputs, a state ``x[batch, n]``, and the offset to a second state."""
+
+    weights: Named
+    inputs: Named
+    x: Array
+    offset: Array
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: Array) -> Candidates:
+        return self.map(lambda v: v[rows])
+
+    def map(self, change: Callable[[Array], Array]) -> Candidates:
+        return Candidates(
+            {n: change(w) for n, w in self.weights.items()},
+            {n: change(u) for n, u in self.inputs.items()},
+            change(self.x),
+            change(self.offset),
+        )
+
+    def join(self, other: Candidates) -> Candidates:
+        """This batch followed by another."""
+        return Candidates(
+            {n: np.concatenate([w, other.weights[n]]) for n, w in self.weights.items()},
+            {n: np.concatenate([u, other.inputs[n]]) for n, u in self.inputs.items()},
+            np.concatenate([self.x, other.x]),
+            np.concatenate([self.offset, other.offset]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """Counts: random samples, starts of the ascent, rounds of it, and children of each start in a round."""
+
+    samples: int = 400
+    starts: int = 12
+    rounds: int = 60
+    children: int = 8
+
+
+# --- candidates ----------------------------------------------------------------
+
+
+def random_candidates(net: Network, rng: Rng, count: int) -> Candidates:
+    """Within constraints and domain, up to rounding."""
+    model = net.model
+    states = [heavy(rng, (count, *s.shape)) for s in model.free_states]
+    x = np.concatenate([s.reshape(count, -1) for s in states], axis=1)
+    offset = heavy(rng, (count, net.size))
+    offset = np.where(np.any(offset, axis=1, keepdims=True), offset, 1.0)
+    raw = Candidates(draw(model, rng, count), _inputs(model, rng, count), x, offset)
+    return allowed(net, raw)
+
+
+def _inputs(model: Model, rng: Rng, count: int) -> dict[str, Array]:
+    steps = model.solver.steps if isinstance(model.solver.steps, int) else 1
+    result = {}
+    for u in model.inputs:
+        total = count * steps if u.per_step else count
+        flat = tensors(u.shape, u.structure, rng, total, scale_range(model)) if u.structure else heavy(rng, (total, *u.shape))
+        result[u.name] = flat.reshape(count, steps, *u.shape) if u.per_step else flat
+    return result
+
+
+def allowed(net: Network, c: Candidates) -> Candidates:
+    """The candidates moved into constraints and domain."""
+    model = net.model
+    weights, inputs, x, y = project(model, c.weights), dict(c.inputs), c.x, c.x + c.offset
+    if model.domains:
+        names = [("input", u.name) for u in model.inputs]
+        inputs = into_domain(model, names, inputs)
+        x, y = inside(net, x), inside(net, y)
+    offset = y - x
+    return Candidates(weights, inputs, x, np.where(np.any(offset, axis=1, keepdims=True), offset, c.offset))
+
+
+def inside(net: Network, x: Array) -> Array:
+    """States ``[batch, n]`` moved into the domain, up to rounding."""
+    model = net.model
+    states = dict(zip((s.name for s in model.free_states), unpack(x, net.shapes), strict=True))
+    moved = into_domain(model, [("state", n) for n in states], states)
+    return np.concatenate([moved[n].reshape(len(x), -1) for n in states], axis=1)
+
+
+def moved(net: Network, c: Candidates, rng: Rng, size: Array) -> Candidates:
+    """Random changes, each tensor of each candidate by its own: a step, a factor, or nothing."""
+    fixed = {d.name for d in (*net.model.params, *net.model.inputs) if d.structure in DISCRETE}
+    fresh = draw(net.model, rng, len(c)) if fixed else {}
+
+    def change(v: Array) -> Array:
+        column = (len(v),) + (1,) * (v.ndim - 1)
+        scale = np.sqrt(np.mean(v.reshape(len(v), -1) ** 2, axis=1)).reshape(column)
+        step = rng.standard_normal(v.shape) * (scale + 0.1 * (rng.random(column) < 0.2)) * size.reshape(column)
+        factor = np.where(rng.random(column) < 0.2, np.exp(rng.standard_normal(column) * 3 * size.reshape(column)), 1.0)
+        return np.asarray(np.where(rng.random(column) < 0.6, v * factor + step, v))
+
+    def redrawn(n: str, v: Array) -> Array:
+        column = (len(v),) + (1,) * (v.ndim - 1)
+        return np.where(rng.random(column) < 0.2, fresh.get(n, v), v)
+
+    weights = {n: redrawn(n, w) if n in fixed else change(w) for n, w in c.weights.items()}
+    inputs = {n: u if n in fixed else change(u) for n, u in c.inputs.items()}
+    return allowed(net, Candidates(weights, inputs, change(c.x), change(c.offset)))
+
+
+# --- measures ------------------------------------------------------------------
+
+
+def measure(net: Network, goal: Goal, c: Candidates) -> tuple[Array, Array]:
+    """The ratio that each candidate shows, and the offset to the second state that shows it.
+
+    The Jacobian only gives the direction: at a kink its columns may belong to different pieces. The ratio is that of two
+    states, far enough from each other that rounding does not matter.
+    """
+    step = 1e-6 * magnitude(c)
+    with np.errstate(all="ignore"):
+        direction = _direction(differences(net, c.weights, c.x, c.inputs, step), goal)
+        length = (step / np.maximum(np.max(np.abs(direction), axis=-1), 1e-300))[..., None]
+        offsets = np.stack([direction * length, -direction * length, *([c.offset] if goal.side == "lower" else [])])
+        ratios = secant(net, goal, replace(c, offset=offsets))
+    score = _score(ratios, goal)
+    best = np.argmax(score, axis=0)
+    rows = np.arange(len(c))
+    return ratios[best, rows], offsets[best, rows]
+
+
+def magnitude(c: Candidates) -> Array:
+    """One and the largest entries of states, inputs and weights: what the rounding of a difference is relative to."""
+    tensors = [c.x, *c.inputs.values(), *c.weights.values()]
+    return np.asarray(1.0 + sum(np.max(np.abs(v.reshape(len(v), -1)), axis=1) for v in tensors))
+
+
+def secant(net: Network, goal: Goal, c: Candidates) -> Array:
+    """The ratio of the distances of x and x + offset after and before."""
+    with np.errstate(all="ignore"):
+        start, end = np.broadcast_arrays(c.x, c.x + c.offset)
+        images = apply(net, FLOAT, c.weights, np.stack([start, end]), c.inputs)
+        return np.asarray(norm(images[1] - images[0], goal.p) / norm(end - start, goal.p))
+
+
+def _direction(jacobian: Array, goal: Goal) -> Array:
+    """A vector that a matrix stretches most, or least, in the norm p."""
+    finite = np.isfinite(jacobian).all(axis=(-1, -2), keepdims=True)
+    matrix = np.where(finite, jacobian, 0.0)
+    if goal.side == "lower" or goal.p == 2:
+        _, _, v = np.linalg.svd(matrix, full_matrices=True)
+        return np.asarray(v[..., 0 if goal.side == "upper" else -1, :])
+    if goal.p == 1:
+        best = np.argmax(np.abs(matrix).sum(axis=-2), axis=-1)
+        return np.eye(matrix.shape[-1])[best]
+    best = np.argmax(np.abs(matrix).sum(axis=-1), axis=-1)
+    row = np.take_along_axis(matrix, best[..., None, None], axis=-2)[..., 0, :]
+    return np.where(row < 0, -1.0, 1.0)
+
+
+# --- the search ----------------------------------------------------------------
+
+
+def search(net: Network, goal: Goal, rng: Rng, effort: Effort, stop: Callable[[], bool]) -> Iterator[Candidates]:
+    """Candidates, one at a time, that seem to break the claim; the best one last where none does."""
+    pool, ratios = _first(net, goal, rng, effort.samples)
+    yield from _promising(pool, ratios, goal)
+    order = np.argsort(-_score(ratios, goal))[: effort.starts]
+    starts, ratios = pool.take(order), ratios[order]
+    size = np.full(len(starts), 0.5)
+    for _ in range(effort.rounds):
+        if stop():
+            return
+        starts, ratios, size = _round(net, goal, rng, starts, ratios, size, effort.children)
+        yield from _promising(starts, ratios, goal)
+
+
+def _first(net: Network, goal: Goal, rng: Rng, count: int) -> tuple[Candidates, Array]:
+    pool = random_candidates(net, rng, count)
+    ratios, offset = measure(net, goal, pool)
+    return replace(pool, offset=offset), ratios
+
+
+def _score(ratios: Array, goal: Goal) -> Array:
+    return np.where(np.isfinite(ratios), goal.excess(ratios), -np.inf)
+
+
+CLEAR = 1e-7
+
+
+def _promising(pool: Candidates, ratios: Array, goal: Goal) -> Iterator[Candidates]:
+    score = _score(ratios, goal)
+    for i in np.argsort(-score)[:3]:
+        if score[i] > CLEAR * max(goal.target, 1e-3):
+            yield pool.take(np.array([i]))
+
+
+def _round(
+    net: Network, goal: Goal, rng: Rng, starts: Candidates, ratios: Array, size: Array, children: int
+) -> tuple[Candidates, Array, Array]:
+    """One generation of every start; the step grows after a success and shrinks after a failure (the 1/5 rule)."""
+    n = len(starts)
+    parents = np.repeat(np.arange(n), children)
+    young = moved(net, starts.take(parents), rng, size[parents])
+    found, offset = measure(net, goal, young)
+    young = replace(young, offset=offset)
+    table = _score(found, goal).reshape(n, children)
+    best = np.argmax(table, axis=1) + children * np.arange(n)
+    better = table.max(axis=1) > _score(ratios, goal)
+    both = starts.join(young)
+    chosen = both.take(np.where(better, n + best, np.arange(n)))
+    size = np.clip(size * np.where(better, 1.5, 0.85), 1e-4, 2.0)
+    return chosen, np.where(better, found[best], ratios), size
+
+
+def pairs(net: Network, goal: Goal, c: Candidates) -> list[tuple[float, Array, Array]]:
+    """Pairs of states along the offset of one candidate, as (ratio, x, y): the clearest violation first.
+
+    Of those that keep most of the violation the one nearest to distance one comes first: it is the plainest.
+    """
+    x, offset = c.x[0], c.offset[0]
+    unit = offset / max(float(np.max(np.abs(offset))), 1e-300)
+    reach = (1.0 + float(np.max(np.abs(x)))) * 10.0 ** np.arange(-5.0, 2.5, 0.5)
+    lengths = np.concatenate([[float(np.max(np.abs(offset)))], np.ones(1), reach])
+    first = np.concatenate([np.tile(x, (2 * len(lengths), 1)), x - unit * lengths[:, None] / 2])
+    shift = unit * np.concatenate([lengths, -lengths, lengths])[:, None]
+    ends = np.stack([first, first + shift])
+    if net.model.domains:
+        ends = np.stack([inside(net, e) for e in ends])
+    batch = Candidates(
+        {n: np.repeat(w[:1], len(first), axis=0) for n, w in c.weights.items()},
+        {n: np.repeat(u[:1], len(first), axis=0) for n, u in c.inputs.items()},
+        ends[0],
+        ends[1] - ends[0],
+    )
+    score = _score(secant(net, goal, batch), goal)
+    best = float(score.max())
+    with np.errstate(divide="ignore"):
+        width = np.abs(np.log10(np.max(np.abs(batch.offset), axis=1)))
+    kept = score >= 0.9 * best
+    order = np.lexsort((np.where(kept, width, -score), ~kept))
+    return [(float(score[i]), ends[0][i], ends[1][i]) for i in order if score[i] > 0]
+
+
+__all__ = ["Candidates", "Effort", "allowed", "measure", "pack", "pairs", "random_candidates", "search", "secant"]

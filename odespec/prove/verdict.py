@@ -1,0 +1,53 @@
+"""What comes out of deciding a claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from odespec.ir.model import Claim
+
+if TYPE_CHECKING:
+    from odespec.certificate.format import Certificate
+    from odespec.prove.counterexample import Counterexample
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The verdict on a claim without its ``not``.
+
+    ``lower`` and ``upper`` enclose the worst case of the quantity that the claim bounds: ``lower`` was attained by
+    weights that the spec allows, ``upper`` is certified; None where there is no such number. ``reason`` says why a claim
+    is unknown, or what was found. ``method`` names the engine. ``slack`` is positive where only a weaker bound was proved
+    and accepted.
+    """
+
+    claim: Claim
+    verdict: str
+    reason: str
+    method: str | None = None
+    lower: float | None = None
+    upper: float | None = None
+    slack: Fraction = Fraction(0)
+    certificate: Certificate | None = None
+    counterexample: Counterexample | None = None
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether this is what the spec asks for."""
+        return self.verdict == ("refuted" if self.claim.negated else "proved")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How hard to try. Work is budgeted by counts, so verdicts do not depend on the machine.
+
+    ``seconds`` only cuts a search (and can only turn a verdict into unknown); ``slack`` is the relative weakening of a
+    bound that still counts as proved.
+    """
+
+    slack: Fraction = Fraction(0)
+    seconds: float | None = None
+    seed: int = 0

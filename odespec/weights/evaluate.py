@@ -1,0 +1,250 @@
+"""Expressions evaluated over any kind of numbers, with leading batch axes on every leaf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from odespec.ir.expr import Expr, postorder, split
+from odespec.weights.arithmetic import Arithmetic, Array
+
+Leaves = Mapping[tuple[str, object], Array]
+"""Values of leaves by ``(op, data)``: the trailing axes are the leaf's shape, the axes before them broadcast."""
+
+
+class Unsupported(Exception):
+    """An operation that this evaluator does not know; the argument names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Nodes in an order in which they can be computed, with the places of their arguments and of the roots."""
+
+    nodes: tuple[Expr, ...]
+    args: tuple[tuple[int, ...], ...]
+    roots: tuple[int, ...]
+
+
+def plan(roots: tuple[Expr, ...]) -> Plan:
+    nodes = tuple(postorder(*roots))
+    place = {node: i for i, node in enumerate(nodes)}
+    return Plan(nodes, tuple(tuple(place[a] for a in n.args) for n in nodes), tuple(place[r] for r in roots))
+
+
+def evaluate(what: Plan, arithmetic: Arithmetic, leaves: Leaves) -> list[Array]:
+    """The values of the roots. Raises `Unsupported`, and `Inexact` where the numbers have no exact result."""
+    values: list[Array] = []
+    for node, args in zip(what.nodes, what.args, strict=True):
+        values.append(_value(node, arithmetic, [values[i] for i in args], leaves))
+    return [values[i] for i in what.roots]
+
+
+def _value(node: Expr, arithmetic: Arithmetic, args: list[Array], leaves: Leaves) -> Array:
+    if not args and node.op not in _CONSTANT:
+        if (node.op, node.data) not in leaves:
+            raise Unsupported(node.op)
+        return leaves[node.op, node.data]
+    operation = _OPERATIONS.get(node.op)
+    if operation is None:
+        raise Unsupported(node.op)
+    result = operation(node, arithmetic, *args)
+    return result if isinstance(result, np.ndarray) else np.asarray(result, dtype=object if _is_object(args) else None)
+
+
+def _is_object(args: list[Array]) -> bool:
+    return any(a.dtype == object for a in args)
+
+
+# --- constants -----------------------------------------------------------------
+
+
+def _dtype(arithmetic: Arithmetic) -> Any:
+    return np.float64 if arithmetic.name == "float64" else object
+
+
+def _const(node: Expr, a: Arithmetic) -> Array:
+    return np.full(node.shape, a.const(node.data), dtype=_dtype(a))  # type: ignore[arg-type]
+
+
+def _array(node: Expr, a: Arithmetic) -> Array:
+    flat: list[Any] = [node.data]
+    for _ in node.shape:
+        flat = [x for row in flat for x in row]
+    return np.array([a.const(x) for x in flat], dtype=_dtype(a)).reshape(node.shape)
+
+
+def _eye(node: Expr, a: Arithmetic) -> Array:
+    return a.cast(np.eye(node.shape[0]))
+
+
+_CONSTANT = ("const", "full", "array", "eye")
+
+
+# --- elementwise ---------------------------------------------------------------
+
+
+def _aligned(node: Expr, x: Array, y: Array) -> tuple[Array, Array]:
+    """A scalar that meets a tensor gets the tensor's axes behind its batch axes."""
+    left, right = (arg.shape for arg in node.args)
+    if left == right:
+        return x, y
+    if not left:
+        return x[(...,) + (None,) * len(right)], y
+    return x, y[(...,) + (None,) * len(left)]
+
+
+def _add(node: Expr, a: Arithmetic, x: Array, y: Array) -> Array:
+    x, y = _aligned(node, x, y)
+    return x + y
+
+
+def _mul(node: Expr, a: Arithmetic, x: Array, y: Array) -> Array:
+    x, y = _aligned(node, x, y)
+    return x * y
+
+
+def _div(node: Expr, a: Arithmetic, x: Array, y: Array) -> Array:
+    x, y = _aligned(node, x, y)
+    return x / y
+
+
+def _act(node: Expr, a: Arithmetic, x: Array) -> Array:
+    name, parameters = node.data  # type: ignore[misc]
+    return a.act(name, parameters, x)
+
+
+# --- linear algebra ------------------------------------------------------------
+
+
+def _matmul(node: Expr, a: Arithmetic, x: Array, y: Array) -> Array:
+    if node.data == "last":
+        return np.asarray(np.matmul(x, y))
+    axes = len(node.args[1].shape)
+    if axes == 2:
+        return np.asarray(np.matmul(x, y))
+    if axes == 1:
+        return _by_vector(x, y)
+    batch = y.shape[: y.ndim - axes]
+    flat = y.reshape(*batch, y.shape[-axes], -1)
+    return _reshaped(np.matmul(x, flat), 2, node.shape)
+
+
+def _by_vector(x: Array, y: Array) -> Array:
+    if y.dtype == object and y.ndim == 1 and x.ndim == 2:
+        used = np.flatnonzero(y != 0)
+        return np.asarray(np.dot(x[:, used], y[used])) if len(used) else x[:, 0] * 0
+    return np.asarray(np.matmul(x, y[..., None])[..., 0])
+
+
+def _reshaped(x: Any, axes: int, shape: tuple[int, ...]) -> Array:
+    """The last ``axes`` axes replaced by others of the same number of entries."""
+    return np.asarray(x).reshape(*np.shape(x)[: np.ndim(x) - axes], *shape)
+
+
+def _transpose(node: Expr, a: Arithmetic, x: Array) -> Array:
+    shape = node.args[0].shape
+    half, n = split(node.args[0]), len(shape)
+    batch = x.ndim - n
+    order = (*range(batch), *(batch + i for i in range(half, n)), *(batch + i for i in range(half)))
+    return x.transpose(order)
+
+
+def _apply(node: Expr, a: Arithmetic, operator: Array, x: Array) -> Array:
+    shape = node.args[0].shape
+    half = split(node.args[0])
+    matrix = _reshaped(operator, len(shape), (prod(shape[:half]), prod(shape[half:])))
+    flat = _reshaped(x, len(node.args[1].shape), (prod(shape[half:]),))
+    return _reshaped(_by_vector(matrix, flat), 1, node.shape)
+
+
+def _diag(node: Expr, a: Arithmetic, x: Array) -> Array:
+    return x[..., None] * a.cast(np.eye(node.shape[0]))
+
+
+def _offdiag(node: Expr, a: Arithmetic, x: Array) -> Array:
+    return x * a.cast(1.0 - np.eye(node.shape[0]))
+
+
+def _channel(node: Expr, a: Arithmetic, x: Array) -> Array:
+    spread = x[(...,) + (None,) * (len(node.shape) - 1)]
+    return np.broadcast_to(spread, (*x.shape[:-1], *node.shape))
+
+
+# --- reductions ----------------------------------------------------------------
+
+
+def _axes(node: Expr, axes: object) -> tuple[int, ...]:
+    """Axes of the argument, counted from its end; all of them for None."""
+    n = len(node.args[0].shape)
+    chosen = range(n) if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    return tuple(int(i) % n - n for i in chosen)  # type: ignore[call-overload]
+
+
+def _sum(node: Expr, a: Arithmetic, x: Array) -> Array:
+    return np.asarray(np.sum(x, axis=_axes(node, node.data)))
+
+
+def _mean(node: Expr, a: Arithmetic, x: Array) -> Array:
+    axes = _axes(node, node.data)
+    return np.asarray(np.sum(x, axis=axes)) / prod(x.shape[i] for i in axes)
+
+
+def _extreme(function: Callable[..., Any]) -> Callable[..., Array]:
+    return lambda node, a, x: np.asarray(function(x, axis=_axes(node, None)))
+
+
+def _dot(node: Expr, a: Arithmetic, x: Array, y: Array) -> Array:
+    return np.asarray(np.sum(x * y, axis=_axes(node, None)))
+
+
+def _norm(node: Expr, a: Arithmetic, x: Array) -> Array:
+    axes = _axes(node, None)
+    if node.data == 2:
+        return a.sqrt(np.asarray(np.sum(x * x, axis=axes)))
+    return np.asarray((np.sum if node.data == 1 else np.max)(np.abs(x), axis=axes))
+
+
+def _softmax(node: Expr, a: Arithmetic, x: Array) -> Array:
+    axis = _axes(node, node.data)
+    e = a.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+def _layernorm(node: Expr, a: Arithmetic, x: Array) -> Array:
+    axis, eps = node.data  # type: ignore[misc]
+    axes = _axes(node, axis)
+    count = prod(x.shape[i] for i in axes)
+    centred = x - np.sum(x, axis=axes, keepdims=True) / count
+    variance = np.sum(centred * centred, axis=axes, keepdims=True) / count
+    return centred / a.sqrt(variance + a.const(eps))
+
+
+_OPERATIONS: dict[str, Callable[..., Array]] = {
+    "const": _const,
+    "full": _const,
+    "array": _array,
+    "eye": _eye,
+    "add": _add,
+    "mul": _mul,
+    "div": _div,
+    "pow": lambda node, a, x: a.power(x, node.data),
+    "act": _act,
+    "matmul": _matmul,
+    "transpose": _transpose,
+    "apply": _apply,
+    "diag": _diag,
+    "offdiag": _offdiag,
+    "channel": _channel,
+    "sum": _sum,
+    "mean": _mean,
+    "min": _extreme(np.min),
+    "max": _extreme(np.max),
+    "dot": _dot,
+    "norm": _norm,
+    "softmax": _softmax,
+    "layernorm": _layernorm,
+}

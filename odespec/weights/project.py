@@ -1,0 +1,279 @@
+"""Tensors moved into the sets that a model allows, in float64 and with any leading batch axes.
+
+The projections keep the extreme points: singular values are cut, not scaled, so that a large random matrix becomes one
+with all of them at the bound. What comes out obeys the model up to rounding; `odespec.weights.membership` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+
+import numpy as np
+
+from odespec.exact import Real
+from odespec.ir.expr import Expr, leaves, split
+from odespec.ir.model import Input, Model, Param, Relation
+from odespec.program.limits import Limit, Limits, read_limits
+from odespec.weights.arithmetic import FLOAT, Array
+from odespec.weights.evaluate import Unsupported, evaluate, plan
+from odespec.weights.membership import is_operator
+
+DISCRETE = ("orthogonal", "doubly_stochastic")
+"""Structures whose float64 members are isolated points or nearly so: they are drawn, never moved."""
+GRID = 2.0**-20
+
+
+def project(model: Model, values: Mapping[str, Array], tighten: float = 0.0) -> dict[str, Array]:
+    """Weights within the model's structures and constraints, up to rounding.
+
+    ``values``: by name, the steps of a ``per step`` tensor before its own axes. ``tighten`` moves every inequality
+    inward by this relative amount.
+    """
+    limits, unread = read_limits(model.constraints)
+    result = {p.name: _one(p, limits.get(p.name, Limits()), values[p.name], tighten) for p in model.params}
+    for relation, _ in unread:
+        _shrink(model, relation, result, tighten)
+    return result
+
+
+def _one(param: Param, limits: Limits, v: Array, tighten: float) -> Array:
+    if param.structure in DISCRETE:
+        return v
+    v = _structured(param.structure, np.array(v, dtype=np.float64), tighten)
+    for _ in range(2 if len(limits.all) > 1 else 1):
+        for limit in limits.all:
+            v = _limited(param, limit, v, tighten)
+    return _exact_structure(param.structure, v)
+
+
+def _structured(structure: str | None, v: Array, tighten: float) -> Array:
+    if structure == "psd":
+        return _by_eigenvalues(v, tighten, None, tighten)
+    if structure == "stochastic":
+        return _stochastic(v)
+    return _exact_structure(structure, v)
+
+
+def _exact_structure(structure: str | None, v: Array) -> Array:
+    """Structures that are linear equations hold exactly in float64."""
+    if structure == "skew":
+        return np.asarray((v - np.swapaxes(v, -1, -2)) / 2)
+    if structure in ("symmetric", "psd"):
+        return np.asarray((v + np.swapaxes(v, -1, -2)) / 2)
+    if structure == "diagonal":
+        return np.asarray(v * np.eye(v.shape[-1]))
+    return v
+
+
+def _stochastic(v: Array) -> Array:
+    """Rows of multiples of 2^-20 that sum to one exactly; the largest entry takes what is left."""
+    v = np.abs(v)
+    total = v.sum(axis=-1, keepdims=True)
+    v = np.where(total > 0, v / np.where(total > 0, total, 1.0), 1.0 / v.shape[-1])
+    v = np.floor(v / GRID) * GRID
+    largest = np.argmax(v, axis=-1)[..., None] == np.arange(v.shape[-1])
+    return np.asarray(v + largest * (1.0 - v.sum(axis=-1, keepdims=True)))
+
+
+# --- limits of one parameter ---------------------------------------------------
+
+
+def _limited(param: Param, limit: Limit, v: Array, tighten: float) -> Array:
+    lower, upper = _tightened(limit.lower, limit.upper, tighten)
+    if limit.quantity == "spectral" and param.structure in ("symmetric", "psd"):
+        return _by_eigenvalues(v, -upper if upper is not None else None, upper, 0.0)
+    if limit.quantity in ("spectral", "sigma"):
+        return _by_singular_values(v, lower if limit.quantity == "sigma" else None, upper)
+    if limit.quantity == "eig":
+        return _by_eigenvalues(v, lower, upper, 0.0)
+    if limit.quantity == "entries":
+        return _exact_structure(param.structure, np.clip(v, lower, upper))
+    if limit.quantity == "sum":
+        return _summed(v, limit, len(param.shape))
+    if upper is None:
+        return v
+    return _scaled(v, _size(param, limit, v), upper)
+
+
+def _tightened(lower: Real | None, upper: Real | None, by: float) -> tuple[float | None, float | None]:
+    low, high = (None if side is None else float(side) for side in (lower, upper))
+    if low is not None and high is not None and low >= high:
+        return low, high
+    if by == 0.0:
+        return low, high
+    width = high - low if low is not None and high is not None else None
+    return (
+        None if low is None else low + by * (abs(low) if width is None else width),
+        None if high is None else high - by * (abs(high) if width is None else width),
+    )
+
+
+def _by_singular_values(v: Array, lower: float | None, upper: float | None) -> Array:
+    u, s, w = np.linalg.svd(np.nan_to_num(v), full_matrices=False)
+    return np.asarray((u * np.clip(s, lower, upper)[..., None, :]) @ w)
+
+
+def _by_eigenvalues(v: Array, lower: float | None, upper: float | None, relative: float) -> Array:
+    symmetric = np.nan_to_num(v + np.swapaxes(v, -1, -2)) / 2
+    values, vectors = np.linalg.eigh(symmetric)
+    if relative:
+        lower = np.maximum(lower or 0.0, relative * np.abs(values).max(axis=-1, keepdims=True))
+    if lower is not None or upper is not None:
+        values = np.clip(values, lower, upper)
+    return _exact_structure("symmetric", (vectors * values[..., None, :]) @ np.swapaxes(vectors, -1, -2))
+
+
+def _summed(v: Array, limit: Limit, axes: int) -> Array:
+    """The equation holds exactly where its value is a multiple of the grid: the last entries take what is left."""
+    assert limit.lower is not None
+    target, over = float(limit.lower), tuple(a - axes for a in limit.axes)
+    count = prod(v.shape[a] for a in over)
+    v = v + (target - v.sum(axis=over, keepdims=True)) / count
+    v = np.round(v / GRID) * GRID
+    last = np.zeros(v.shape[v.ndim - axes :])
+    last[tuple(slice(-1, None) if a in over else slice(None) for a in range(-axes, 0))] = 1.0
+    return np.asarray(v + last * (target - v.sum(axis=over, keepdims=True)))
+
+
+def _size(param: Param, limit: Limit, v: Array) -> Array:
+    if limit.quantity == "rows":
+        return np.asarray(np.abs(v).sum(axis=-1, keepdims=True))
+    if limit.quantity == "columns":
+        return np.asarray(np.abs(v).sum(axis=-2, keepdims=True))
+    axes = tuple(range(-len(param.shape), 0))
+    if limit.quantity == "euclid":
+        return np.asarray(np.sqrt((v * v).sum(axis=axes, keepdims=True)))
+    if limit.quantity == "absolute":
+        return np.asarray(np.abs(v).sum(axis=axes, keepdims=True))
+    assert limit.convolution is not None
+    spectrum = np.fft.fft2(v, limit.convolution.spatial) if v.ndim > 3 else np.fft.fft(v, limit.convolution.spatial[0])
+    matrices = np.moveaxis(spectrum, (-4, -3), (-2, -1)) if len(param.shape) == 4 else np.moveaxis(spectrum, -1, -3)
+    return np.asarray(np.linalg.norm(matrices, 2, axis=(-2, -1)).max(axis=tuple(range(-len(param.shape) + 2, 0))))[
+        (...,) + (None,) * len(param.shape)
+    ]
+
+
+def _scaled(v: Array, size: Array, bound: float) -> Array:
+    return np.asarray(v * np.where(size > bound, bound / np.where(size > 0, size, 1.0), 1.0))
+
+
+# --- constraints on composite expressions --------------------------------------
+
+HALVINGS = 60
+
+
+def _shrink(model: Model, relation: Relation, values: dict[str, Array], tighten: float) -> None:
+    """Scale the parameters of a composite constraint down until it holds, each sample by its own factor."""
+    declared: dict[str, Param | Input] = {p.name: p for p in model.params}
+    names = sorted(str(n) for op, n in leaves(relation.operand) if op == "param")
+    if not names or any(declared[n].per_step for n in names) or any(declared[n].structure in DISCRETE for n in names):
+        return _shrink_steps(model, relation, values, tighten) if names else None
+    for _ in range(HALVINGS):
+        try:
+            good = obeyed(relation, {("param", n): values[n] for n in names}, tighten)
+        except Unsupported:
+            return None
+        if good.all():
+            return None
+        factor = np.where(good, 1.0, 0.8)
+        for n in names:
+            values[n] = values[n] * factor[(...,) + (None,) * len(declared[n].shape)]
+    return None
+
+
+def _shrink_steps(model: Model, relation: Relation, values: dict[str, Array], tighten: float) -> None:
+    """The same where copies differ by step: one factor for all of them."""
+    declared = {p.name: p for p in model.params}
+    names = sorted(str(n) for op, n in leaves(relation.operand) if op == "param")
+    moved = [n for n in names if declared[n].structure not in DISCRETE]
+    for _ in range(HALVINGS):
+        spread = {
+            ("param", n): values[n] if declared[n].per_step else np.expand_dims(values[n], -1 - len(declared[n].shape))
+            for n in names
+        }
+        try:
+            good = obeyed(relation, spread, tighten).all(axis=-1)
+        except Unsupported:
+            return
+        if good.all():
+            return
+        factor = np.where(good, 1.0, 0.8)
+        for n in moved:
+            axes = len(declared[n].shape) + int(declared[n].per_step)
+            values[n] = values[n] * factor[(...,) + (None,) * axes]
+
+
+def obeyed(relation: Relation, own: Mapping[tuple[str, object], Array], tighten: float = 0.0) -> Array:
+    """Whether each sample obeys a relation, in float64. Raises `Unsupported`."""
+    if isinstance(relation.lower, Expr) or isinstance(relation.upper, Expr):
+        raise Unsupported("a bound that is no number")
+    lower, upper = _tightened(relation.lower, relation.upper, tighten)
+    value = np.nan_to_num(evaluate(plan((relation.operand,)), FLOAT, own)[0])
+    axes = len(relation.operand.shape)
+    smallest, largest = _extent(relation, value, axes)
+    good = np.ones(value.shape[: value.ndim - axes], dtype=bool)
+    if lower is not None:
+        good &= smallest >= lower
+    if upper is not None:
+        good &= largest <= upper
+    return good
+
+
+def _extent(relation: Relation, value: Array, axes: int) -> tuple[Array, Array]:
+    """The smallest and the largest value of what the relation bounds."""
+    over = tuple(range(-axes, 0))
+    if relation.quantity == "entries":
+        return value.min(axis=over), value.max(axis=over)
+    if relation.quantity == "norm" and not is_operator(relation.operand):
+        flat = value.reshape(*value.shape[: value.ndim - axes], -1)
+        size = np.linalg.norm(flat, {2: 2, 1: 1, "inf": np.inf}[relation.p], axis=-1)
+        return size, size
+    half = split(relation.operand)
+    shape = relation.operand.shape
+    matrix = value.reshape(*value.shape[: value.ndim - axes], prod(shape[:half]), prod(shape[half:]))
+    if relation.quantity == "eig":
+        spectrum = np.linalg.eigvalsh((matrix + np.swapaxes(matrix, -1, -2)) / 2)
+        return spectrum[..., 0], spectrum[..., -1]
+    if relation.quantity == "norm" and relation.p != 2:
+        size = np.abs(matrix).sum(axis=-1 if relation.p == "inf" else -2).max(axis=-1)
+        return size, size
+    if relation.quantity not in ("norm", "sigma"):
+        raise Unsupported(relation.quantity)
+    s = np.linalg.svd(matrix, compute_uv=False)
+    return (s[..., -1] if relation.quantity == "sigma" else s[..., 0]), s[..., 0]
+
+
+# --- states and inputs ---------------------------------------------------------
+
+
+def into_domain(
+    model: Model, names: Sequence[tuple[str, str]], values: Mapping[str, Array], tighten: float = 0.0
+) -> dict[str, Array]:
+    """States and inputs (pairs of ``state`` or ``input`` and name) moved into the model's domain, up to rounding."""
+    result = {n: np.array(values[n], dtype=np.float64) for _, n in names}
+    for relation in model.domains:
+        operand = relation.operand
+        if (operand.op, str(operand.data)) in names and relation.quantity in _DOMAINS:
+            low, high = _tightened(relation.lower, relation.upper, tighten)  # type: ignore[arg-type]
+            name = str(operand.data)
+            result[name] = _DOMAINS[relation.quantity](relation, result[name], low, high)
+    return result
+
+
+def _into_ball(relation: Relation, v: Array, lower: float | None, upper: float | None) -> Array:
+    axes = tuple(range(-len(relation.operand.shape), 0))
+    sizes = {2: np.sqrt((v * v).sum(axis=axes, keepdims=True)), 1: np.abs(v).sum(axis=axes, keepdims=True)}
+    size = sizes.get(relation.p if isinstance(relation.p, int) else 0, np.abs(v).max(axis=axes, keepdims=True, initial=0))
+    target = np.clip(size, lower, upper) if lower is not None or upper is not None else size
+    return np.asarray(v * np.where(size > 0, target / np.where(size > 0, size, 1.0), 1.0))
+
+
+def _into_box(relation: Relation, v: Array, lower: float | None, upper: float | None) -> Array:
+    return np.asarray(np.clip(v, lower, upper)) if lower is not None or upper is not None else v
+
+
+_DOMAINS: dict[str, Callable[[Relation, Array, float | None, float | None], Array]] = {
+    "norm": _into_ball,
+    "entries": _into_box,
+}
