@@ -9,9 +9,10 @@ from dataclasses import dataclass
 class ClaimKind:
     """One kind of claim.
 
-    ``asks`` completes "the claim holds when …". ``operator`` is what must follow the name (``<=``, ``>=``, ``in``), None
-    where nothing may. ``args``: how many expressions stand in its parentheses. ``needed``: the keywords that must be
-    given. ``subjects``: besides the discrete map (``flow``, ``output``). ``norms``: empty where it is about no distance.
+    ``asks`` completes "the claim holds when …". ``operator`` is what must follow the name (``<=``, ``>=``, ``in``),
+    None where nothing may. ``args``: how many expressions stand in its parentheses. ``needed``: the keywords that must
+    be given. ``subjects``: besides the discrete map (``flow``, ``output``). ``norms``: empty where it is about no
+    distance.
     """
 
     name: str
@@ -44,8 +45,8 @@ def register(kind: ClaimKind) -> ClaimKind:
 
 register(ClaimKind(
     "nonexpansive", "nonexpansive(norm = 2, metric = P)", "any two initial states end no farther apart than they began",
-    "In the 2-norm, or in `norm = 1` or `norm = inf`; with `metric = P` in the norm of a positive definite matrix; with "
-    "`metric = some` there is an inner product, which may depend on the weights, in which it holds.",
+    "In the 2-norm, or in `norm = 1` or `norm = inf`; with `metric = P` in the norm of a positive definite matrix; "
+    "with `metric = some` there is an inner product, which may depend on the weights, in which it holds.",
     ("norm", "metric"), subjects=DISTANCE, norms=NORMS, mean_square=True, networks=True,
 ))  # fmt: skip
 register(ClaimKind(

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isqrt
+from math import isqrt, prod
 
-MAX_BITS = 4096
+MAX_BITS = 8192
 
 
 class Undecided(ArithmeticError):
-    """The sign of an irrational number could not be told from zero with `MAX_BITS` bits."""
+    """An irrational number could not be told from zero with `MAX_BITS` bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +139,14 @@ def integer_root(n: int, degree: int) -> int:
     """The largest integer r with ``r ** degree <= n`` (n >= 0)."""
     if degree == 2:
         return isqrt(n)
-    high = 1 << (n.bit_length() // degree + 1)
-    low = 0
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if middle**degree <= n else (low, middle)
-    return low
+    if n == 0:
+        return 0
+    x = 1 << (n.bit_length() // degree + 1)
+    while True:  # Newton's method from above falls until it is below the root or at it
+        y = ((degree - 1) * x + n // x ** (degree - 1)) // degree
+        if y >= x:
+            return x
+        x = y
 
 
 def enclose(value: Real, bits: int = 64) -> tuple[Fraction, Fraction]:
@@ -186,15 +188,49 @@ def _rounded(interval: tuple[Fraction, Fraction], bits: int) -> tuple[Fraction, 
     return Fraction((low * scale).__floor__()) / scale, Fraction((high * scale).__ceil__()) / scale
 
 
+def separation(value: Real) -> int:
+    """A number s of bits such that a value is either zero or at least ``2 ** -s`` in size.
+
+    The bound of Burnikel, Fleischer, Mehlhorn & Schirra, "A strong and easily computable separation bound for arithmetic
+    expressions involving radicals", Algorithmica 27 (2000).
+    """
+    roots: set[Irrational] = set()
+    above, below = _sizes(value, roots)
+    degree = prod(r.degree for r in roots)
+    return below + (degree * degree - 1) * above
+
+
+def _sizes(value: Real, roots: set[Irrational]) -> tuple[int, int]:
+    """Bounds of the binary logarithms of u and l, where the value is a quotient of algebraic integers of these sizes."""
+    if isinstance(value, Fraction):
+        return value.numerator.bit_length(), value.denominator.bit_length()
+    parts = [_sizes(a, roots) for a in value.args]
+    if value.op == "add":
+        (u, l), (v, m) = parts
+        return max(u + m, l + v) + 1, l + m
+    if value.op == "mul":
+        (u, l), (v, m) = parts
+        return u + v, l + m
+    u, l = parts[0]
+    if value.op == "inv":
+        return l, u
+    roots.add(value)
+    return -(-u // value.degree), -(-l // value.degree)
+
+
 def sign(value: Real | int) -> int:
-    """-1, 0 or 1. Raises `Undecided` for an irrational that cannot be told from zero."""
+    """-1, 0 or 1. Raises `Undecided` where telling an irrational number from zero would take more than `MAX_BITS` bits."""
     value = _real(value)
     if isinstance(value, Fraction):
         return (value > 0) - (value < 0)
+    needed = separation(value)
+    least = Fraction(1, 1 << needed) if needed <= MAX_BITS else Fraction(0)
     bits = 64
     while bits <= MAX_BITS:
         low, high = enclose(value, bits)
         if low > 0 or high < 0:
             return 1 if low > 0 else -1
-        bits *= 4
+        if -least < low and high < least:
+            return 0
+        bits *= 2
     raise Undecided(f"sign of {value}")

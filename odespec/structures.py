@@ -22,9 +22,7 @@ STRUCTURES: dict[str, Structure] = {
         Structure("symmetric", "S.T = S", symmetric=True),
         Structure("psd", "symmetric, no negative eigenvalue", symmetric=True),
         Structure("diagonal", "zero off the diagonal", symmetric=True),
-        Structure(
-            "orthogonal", "W.T @ W = I with at least as many rows as columns, else W @ W.T = I", square=False
-        ),
+        Structure("orthogonal", "W.T @ W = I with at least as many rows as columns, else W @ W.T = I", square=False),
         Structure("stochastic", "rows non-negative, each summing to one", square=False),
         Structure("doubly_stochastic", "non-negative, rows and columns each summing to one"),
     )

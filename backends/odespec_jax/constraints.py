@@ -78,6 +78,8 @@ def _applied(step: Step, v: str, plan: Enforcement) -> str:
         axes = len(plan.raw[0].shape)
         more = "" if axes == 2 else f", {axes}"
         return f"_scale({v}, {NORMS[step.op](v, axes, step)}, {_text(step.numbers[0], below)}{more})"
+    if step.op == "parts":
+        return f"_parts({v}, {', '.join(_text(n, below) for n in step.numbers)})"
     if step.op in ("fold", "eigenvalues"):
         lower, upper = step.numbers
         return f"_{step.op}({v}, {_text(lower, above)}, {_text(upper, below)})"
@@ -147,6 +149,8 @@ def _measured(check: Check, w: str, axes: int) -> str:
         "euclid": f"np.sqrt(np.square({w}).sum({last}))",
         "absolute": f"np.abs({w}).sum({last})",
         "entries": w,
+        "skew_part": f"_singular_values({w} - _swapped({w}))",
+        "symmetric_part": f"_singular_values({w} + _swapped({w}))",
         "eig": f"np.linalg.eigvalsh({w})",
     }[check.quantity]
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+def load(path: Path) -> ModuleType:
+    """An emitted file as a module that no other import sees. Raises ValueError where it is no Python file."""
+    specification = importlib.util.spec_from_file_location("odespec_emitted", path)
+    if specification is None or specification.loader is None:
+        raise ValueError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 def run(
@@ -20,12 +32,9 @@ def run(
     """The final states in float64; see `odespec_jax.backend`."""
     import numpy as np
 
-    from odespec.api import import_file
-
-    module = import_file(path)
-    owner = module.MODELS.get(model)
+    owner = load(path).MODELS.get(model)
     if owner is None:
-        raise LookupError(f"{path.name} has no model `{model}`")
+        raise LookupError(f"{path} has no model `{model}`")
     with _float64():
         weights = owner.weights(owner.load_weights(weights, dtype=np.float64))
         found = owner.solve(weights, *(np.asarray(a, np.float64) for a in (*states, *inputs)))

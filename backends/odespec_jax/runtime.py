@@ -59,11 +59,15 @@ def _gram_iteration(u: Array) -> tuple[Array, Array]:
     info, size = jnp.finfo(u.dtype), gram.shape[-1]
     rounds = math.ceil(math.log2(math.log(size) / float(info.eps))) if size > 1 else 0
     first = jnp.maximum(_frobenius(gram), info.tiny)
-    power, log = gram / first, jnp.zeros_like(first)
-    for i in range(1, rounds + 1):
+
+    def square(_: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        power, log, weight = carry
         power = _times(power, power)
         norm = jnp.maximum(_frobenius(power), info.tiny)
-        power, log = power / norm, log + jnp.log(norm) / 2.0**i
+        return power / norm, log + jnp.log(norm) * weight, 0.5 * weight
+
+    start = (gram / first, jnp.zeros_like(first), jnp.full_like(first, 0.5))
+    power, log, _ = jax.lax.fori_loop(0, rounds, square, start)
     bound = jnp.sqrt(first * jnp.exp(log))
     weight = _times(power, power)
     return bound[..., 0, 0], (_times(u, weight) if tall else _times(weight, u)) / bound
@@ -162,6 +166,26 @@ def _outer(v: Array) -> Array:
 def _shift(v: Array, sign: float, c: float) -> Array:
     """``sign * v + c * I``."""
     return sign * v + c * jnp.eye(v.shape[-1], dtype=v.dtype)
+
+
+def _parts(v: Array, symmetric: float | None, skew: float | None) -> Array:
+    """Scales the symmetric and the skew part so that the norms of v + v.T and v - v.T are bounded.
+
+    Each limit is a little smaller by what the other part rounds away when they are added.
+    """
+    s, a = _symmetric(v), _skew(v)
+    return _part(s, a, symmetric) + _part(a, s, skew)
+
+
+def _part(v: Array, other: Array, limit: float | None) -> Array:
+    if limit is None:
+        return v
+    info = jnp.finfo(v.dtype)
+    margin = 1.0 + 0.5 * float(info.eps) * (sum(v.shape[-2:]) + 16)
+    room = 0.5 * limit - float(info.eps) * jax.lax.stop_gradient(_euclidean(other, 2))
+    room = jnp.maximum(room, float(info.tiny))
+    factor = room / jnp.maximum(_spectral_norm(v) * margin, room)
+    return v * factor.astype(v.dtype)[..., None, None]
 
 
 def _eigenvalues(v: Array, lower: float, upper: float) -> Array:

@@ -97,6 +97,8 @@ def _applied(step: Step, v: str, plan: Enforcement) -> str:
         axes = len(plan.raw[0].shape)
         more = "" if axes == 2 else f", {axes}"
         return f"_scale({v}, {NORMS[step.op](v, axes, step)}, {_text(step.numbers[0], below)}{more})"
+    if step.op == "parts":
+        return f"_parts({v}, {', '.join(_text(n, below) for n in step.numbers)})"
     if step.op in ("fold", "eigenvalues"):
         lower, upper = step.numbers
         return f"_{step.op}({v}, {_text(lower, above)}, {_text(upper, below)})"
@@ -150,6 +152,8 @@ def _checked(check: Check, w: str, plan: Enforcement) -> list[str]:
         "euclid": f"_euclidean({w}, {axes})",
         "absolute": f"_absolute_sum({w}, {axes})",
         "entries": w,
+        "skew_part": f"_singular_values({w} - {w}.mT)",
+        "symmetric_part": f"_singular_values({w} + {w}.mT)",
         "eig": f"torch.linalg.eigvalsh({w})",
     }
     if check.quantity == "conv":

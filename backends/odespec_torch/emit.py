@@ -12,6 +12,7 @@ import jinja2
 from odespec.backends import EmitRequest
 from odespec.program.enforce import plan
 from odespec.program.names import Names
+from odespec.program.passes import optimise
 from odespec.program.step import StepProgram
 from odespec.program.text import WIDTH, docstring, indent, pack, prose, quoted, shape_of
 from odespec_torch import constraints
@@ -74,7 +75,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _class(program: StepProgram, name: str) -> str:
-    model = program.model
+    program, model = optimise(program), program.model
     arrays: dict[object, str] = {}
     plans = plan(model)
     where = scope(model)

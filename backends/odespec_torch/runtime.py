@@ -9,18 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 # --- the module ---------------------------------------------------------------
 
 
 class _Model(torch.nn.Module):
-    """What all models have in common: weights computed from stored tensors, and kept where nothing is learnt."""
+    """What all models share: weights computed from stored tensors, kept where nothing is learnt."""
 
     def __init__(self, dtype: Any, device: Any) -> None:
         super().__init__()
         self.register_buffer("like", torch.empty(0, dtype=dtype, device=device), persistent=False)
-        self._kept: tuple[list[tuple[Tensor, int]], dict[str, Tensor]] | None = None
+        self._kept: tuple[list[tuple[int, int]], dict[str, Tensor]] | None = None
 
     def _constrained(self) -> dict[str, Tensor]:
         raise NotImplementedError
@@ -28,18 +29,20 @@ class _Model(torch.nn.Module):
     def _effective(self) -> dict[str, Tensor]:
         """The weights of the spec.
 
-        In ``eval()`` without gradients they are computed once and kept until a stored tensor changes in place; after
-        changes through ``.data`` call ``train()`` or ``eval()``.
+        In ``eval()`` without gradients they are computed once and kept until a stored tensor
+        changes in place; after changes through ``.data`` call ``train()`` or ``eval()``.
         """
-        stored = [*self.parameters(), *self.buffers()]
-        learning = self.training or (torch.is_grad_enabled() and any(p.requires_grad for p in stored))
-        if learning or torch.compiler.is_compiling() or any(p.is_inference() for p in stored):
+        if self.training or torch.compiler.is_compiling():
             return self._constrained()
-        if not all(isinstance(p, torch.nn.Parameter) for p in self._parameters.values()):
+        stored = [*self._parameters.values(), *self._buffers.values()]
+        learning = torch.is_grad_enabled() and any(p.requires_grad for p in stored)
+        own = all(isinstance(p, torch.nn.Parameter) for p in self._parameters.values())
+        if learning or not own or any(p.is_inference() for p in stored):
             return self._constrained()
-        if self._kept is None or any(p is not q or n != p._version for p, (q, n) in zip(stored, self._kept[0])):
+        now = [(id(p), p._version) for p in stored]
+        if self._kept is None or self._kept[0] != now:
             with torch.inference_mode(False), torch.no_grad():
-                self._kept = ([(p, p._version) for p in stored], self._constrained())
+                self._kept = (now, self._constrained())
         return self._kept[1]
 
     def train(self, mode: bool = True) -> Any:
@@ -51,7 +54,7 @@ class _Model(torch.nn.Module):
         return super()._apply(*args, **kwargs)
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights by the names of the spec, within their constraints; ``per step`` ones are stacked."""
+        """The weights by the names of the spec; ``per step`` ones are stacked on the first axis."""
         return {name: w.detach().clone() for name, w in self._effective().items()}
 
     def _store(self, values: Mapping[str, Tensor]) -> None:
@@ -88,17 +91,17 @@ def _accurate(v: Tensor) -> Tensor:
     """The tensor in a type in which products are exact to its rounding (not bfloat16, not TF32)."""
     if v.dtype in (torch.float16, torch.bfloat16):
         v = v.float()
-    if v.dtype == torch.float32 and v.device.type != "mps" and torch.get_float32_matmul_precision() != "highest":
-        v = v.double()
-    return v
+    reduced = torch.get_float32_matmul_precision() != "highest" and v.device.type != "mps"
+    return v.double() if reduced else v
 
 
 def _gram_iteration(u: Tensor) -> tuple[Tensor, Tensor]:
     """A certified upper bound of the largest singular value of each matrix, and its gradient.
 
-    With G = u^H u and N = 2^k, norm(u)^2 = norm(G) <= norm_F(G^N)^(1/N), reached by k squarings that are normalised
-    each time (Delattre et al., "Efficient bound of Lipschitz constant for convolutional layers by Gram iteration",
-    ICML 2023). k is such that the bound is tight to rounding for every matrix. The entries of u are at most 1.
+    With G = u^H u and N = 2^k, norm(u)^2 = norm(G) <= norm_F(G^N)^(1/N), reached by k squarings
+    that are normalised each time (Delattre et al., "Efficient bound of Lipschitz constant for
+    convolutional layers by Gram iteration", ICML 2023). k is such that the bound is tight to
+    rounding for every matrix. The entries of u are at most 1.
     """
     tall = u.shape[-2] >= u.shape[-1]
     gram = u.mH @ u if tall else u @ u.mH
@@ -110,7 +113,7 @@ def _gram_iteration(u: Tensor) -> tuple[Tensor, Tensor]:
         power = power @ power
         norm = torch.linalg.matrix_norm(power, keepdim=True).clamp(min=info.tiny)
         power, log = power / norm, log + torch.log(norm) / 2.0**i
-    bound = torch.sqrt(first * torch.exp(log))
+    bound = torch.sqrt(first * torch.exp(log)).clamp(min=info.tiny)
     weight = power @ power
     return bound[..., 0, 0], (u @ weight if tall else weight @ u) / bound
 
@@ -122,7 +125,8 @@ def _spectral_norm(v: Tensor) -> Tensor:
     """
     with torch.autocast(v.device.type, enabled=False):
         a = _accurate(v)
-        scale = a.detach().abs().amax((-2, -1), keepdim=True).clamp(min=torch.finfo(a.dtype).tiny)
+        size = a.detach().abs().amax((-2, -1), keepdim=True)
+        scale = size.clamp(min=torch.finfo(a.dtype).tiny)
         bound, gradient = _gram_iteration(a.detach() / scale)
         return bound * scale[..., 0, 0] + (gradient * (a - a.detach())).sum((-2, -1))
 
@@ -135,8 +139,10 @@ def _circular_norm(v: Tensor, grid: Sequence[int], groups: int) -> Tensor:
     with torch.autocast(v.device.type, enabled=False):
         a, space = _accurate(v), len(grid)
         axes = tuple(range(-space, 0))
-        scale = a.detach().abs().amax(tuple(range(-space - 2, 0)), keepdim=True).clamp(min=torch.finfo(a.dtype).tiny)
-        symbol = torch.fft.rfftn(a / scale, s=tuple(grid), dim=axes).flatten(-space).movedim(-1, -3)
+        size = a.detach().abs().amax(tuple(range(-space - 2, 0)), keepdim=True)
+        scale = size.clamp(min=torch.finfo(a.dtype).tiny)
+        symbol = torch.fft.rfftn(a / scale, s=tuple(grid), dim=axes)
+        symbol = symbol.flatten(-space).movedim(-1, -3)
         symbol = symbol.unflatten(-2, (groups, -1)).movedim(-3, -4)
         u = symbol.detach() / math.prod(v.shape[-space:])
         bound, gradient = _gram_iteration(u)
@@ -170,7 +176,7 @@ def _absolute_sum(v: Tensor, axes: int) -> Tensor:
 
 
 def _scale(v: Tensor, norm: Tensor, limit: float, axes: int = 2) -> Tensor:
-    """``v * min(1, limit / norm)``, a little below the limit so that the norm after rounding stays within it."""
+    """``v * min(1, limit / norm)``; the norm stays within the limit after rounding too."""
     info = torch.finfo(v.dtype)
     margin = 1.0 + 0.5 * info.eps * (sum(v.shape[v.ndim - axes :]) + 16)
     limit = min(max(limit, info.tiny), info.max)
@@ -187,9 +193,11 @@ def _symmetric(v: Tensor) -> Tensor:
 
 
 def _outer(v: Tensor) -> Tensor:
-    """``v @ v.T``: positive semidefinite."""
+    """``v @ v.T``: positive semidefinite. What would overflow is scaled down."""
     with torch.autocast(v.device.type, enabled=False):
         a = _accurate(v)
+        limit = 0.5 * math.sqrt(torch.finfo(v.dtype).max)
+        a = a * (limit / torch.clamp(_euclidean(a, 2), min=limit))[..., None, None]
         return (a @ a.mT).to(v.dtype)
 
 
@@ -199,7 +207,7 @@ def _shift(v: Tensor, sign: float, c: float) -> Tensor:
 
 
 def _eigenvalues(v: Tensor, lower: float, upper: float) -> Tensor:
-    """The middle of an interval plus a symmetric matrix scaled to half its length: eigenvalues in [lower, upper]."""
+    """Eigenvalues in [lower, upper]: the middle plus a symmetric matrix of half the length."""
     middle = 0.5 * (lower + upper)
     rounding = torch.finfo(v.dtype).eps * (v.shape[-1] + 16) * abs(middle)
     radius = 0.5 * (upper - lower) - rounding
@@ -207,11 +215,31 @@ def _eigenvalues(v: Tensor, lower: float, upper: float) -> Tensor:
     return _shift(inner, 1.0, middle)
 
 
+def _parts(v: Tensor, symmetric: float | None, skew: float | None) -> Tensor:
+    """Scales the symmetric and the skew part so that the norms of v + v.T and v - v.T are bounded.
+
+    Each limit is a little smaller by what the other part rounds away when they are added.
+    """
+    s, a = _symmetric(v), _skew(v)
+    return _part(s, a, symmetric) + _part(a, s, skew)
+
+
+def _part(v: Tensor, other: Tensor, limit: float | None) -> Tensor:
+    if limit is None:
+        return v
+    info = torch.finfo(v.dtype)
+    margin = 1.0 + 0.5 * info.eps * (sum(v.shape[-2:]) + 16)
+    room = 0.5 * limit - info.eps * _euclidean(other.detach(), 2)
+    room = room.clamp(min=info.tiny)
+    factor = room / torch.maximum(_spectral_norm(v) * margin, room)
+    return v * factor.to(v.dtype)[..., None, None]
+
+
 def _rotation(generator: Tensor, factor: Tensor) -> Tensor:
     """The exponential of a skew matrix by a fixed orthogonal factor: every orthogonal matrix of its shape.
 
-    Skew matrices of norm at most pi reach every rotation, so a longer generator is cut to where that is kept; one
-    Newton-Schulz step takes away what the exponential lost to rounding.
+    Skew matrices of norm at most pi reach every rotation, so a longer generator is cut to where
+    that is kept; one Newton-Schulz step takes away what the exponential lost to rounding.
     """
     with torch.autocast(factor.device.type, enabled=False):
         a, q = _accurate(generator), _accurate(factor)
@@ -219,15 +247,24 @@ def _rotation(generator: Tensor, factor: Tensor) -> Tensor:
         limit = math.pi * math.sqrt(a.shape[-1])
         a = a * (limit / torch.clamp(_euclidean(a, 2), min=limit))[..., None, None]
         r = torch.linalg.matrix_exp(a)
-        w = r @ q if q.shape[-2] >= q.shape[-1] else q @ r
-        near = w.mT @ w if q.shape[-2] >= q.shape[-1] else w @ w.mT
-        step = 1.5 * torch.eye(near.shape[-1], dtype=w.dtype, device=w.device) - 0.5 * near
-        return (w @ step if q.shape[-2] >= q.shape[-1] else step @ w).to(factor.dtype)
+        tall = q.shape[-2] >= q.shape[-1]
+        w = r @ q if tall else q @ r
+        step = _shift(w.mT @ w if tall else w @ w.mT, -0.5, 1.5)
+        return (w @ step if tall else step @ w).to(factor.dtype)
 
 
-def _polar(v: Tensor, generator: Tensor, factor: Tensor, lower: float, upper: float | None) -> Tensor:
-    """An orthogonal matrix by a symmetric one with eigenvalues in [lower, upper]: singular values in [lower, upper]."""
-    p = _shift(_outer(v), 1.0, lower) if upper is None else _eigenvalues(_symmetric(v), lower, upper)
+def _polar(
+    v: Tensor,
+    generator: Tensor,
+    factor: Tensor,
+    lower: float,
+    upper: float | None,
+) -> Tensor:
+    """Singular values in [lower, upper]: an orthogonal matrix by a symmetric one."""
+    if upper is None:
+        p = _shift(_outer(v), 1.0, lower)
+    else:
+        p = _eigenvalues(_symmetric(v), lower, upper)
     with torch.autocast(v.device.type, enabled=False):
         q, p = _accurate(_rotation(generator, factor)), _accurate(p)
         return (q @ p if q.shape[-2] >= q.shape[-1] else p @ q).to(v.dtype)
@@ -272,8 +309,8 @@ def _fold(v: Tensor, lower: float | None, upper: float | None) -> Tensor:
 
 
 def _fixed(v: Tensor, value: float) -> Tensor:
-    """Every entry equal; the stored tensor has no influence."""
-    return torch.full_like(v, value)
+    """Every entry equal; the gradient is zero."""
+    return torch.full_like(v, value) + 0.0 * (v - v.detach())
 
 
 def _centre(v: Tensor, total: float, axes: Sequence[int]) -> Tensor:
@@ -285,8 +322,14 @@ def _centre(v: Tensor, total: float, axes: Sequence[int]) -> Tensor:
 # --- loading weights ----------------------------------------------------------
 
 
-def _read_weights(given: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The arrays in float64. Raises ValueError for a missing or unknown name, a wrong shape, a value not finite."""
+def _read_weights(
+    given: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> dict[str, Tensor]:
+    """The arrays in float64.
+
+    Raises ValueError for a missing or unknown name, a wrong shape, a value that is not finite.
+    """
     if set(given) != set(shapes):
         raise ValueError(f"expected the weights {sorted(shapes)}, got {sorted(map(str, given))}")
     read = {}
@@ -307,7 +350,13 @@ def _tolerance(given: Any, stored: Tensor, axes: int) -> float:
     return max(torch.finfo(t).eps for t in types) * (sum(value.shape[value.ndim - axes :]) + 16)
 
 
-def _require(text: str, value: Tensor, lower: float | None, upper: float | None, tolerance: float) -> None:
+def _require(
+    text: str,
+    value: Tensor,
+    lower: float | None,
+    upper: float | None,
+    tolerance: float,
+) -> None:
     """Raises ValueError where a quantity leaves its interval by more than rounding."""
     size = max(abs(x) for x in (lower, upper) if x is not None)
     slack = tolerance * (size if size > 0.0 else 1.0)
@@ -332,7 +381,8 @@ def _singular_values(w: Tensor) -> Tensor:
 def _circular_singular_values(w: Tensor, grid: Sequence[int], groups: int) -> Tensor:
     """The singular values of the circular convolution with each kernel on a grid."""
     space = len(grid)
-    symbol = torch.fft.fftn(w, s=tuple(grid), dim=tuple(range(-space, 0))).flatten(-space).movedim(-1, -3)
+    symbol = torch.fft.fftn(w, s=tuple(grid), dim=tuple(range(-space, 0)))
+    symbol = symbol.flatten(-space).movedim(-1, -3)
     return torch.linalg.svdvals(symbol.unflatten(-2, (groups, -1)).movedim(-3, -4))
 
 
@@ -360,7 +410,8 @@ def _polar_factors(w: Tensor) -> tuple[Tensor, Tensor]:
 def _check_shape(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
     """Raises ValueError unless the last axes have the sizes of the spec."""
     if tuple(x.shape[max(x.ndim - len(shape), 0) :]) != shape:
-        raise ValueError(f"`{name}` has shape {tuple(x.shape)}, expected [..., {', '.join(map(str, shape))}]")
+        wanted = ", ".join(map(str, shape))
+        raise ValueError(f"`{name}` has shape {tuple(x.shape)}, expected [..., {wanted}]")
 
 
 def _batch_shape(*pairs: tuple[Tensor, int]) -> torch.Size:
@@ -402,8 +453,8 @@ def _pad(x: Tensor, kernel: Sequence[int], mode: str) -> Tensor:
     """Grows the last axes so that a convolution keeps their sizes."""
     widths = [side for k in reversed(kernel) for side in ((k - 1) // 2, k // 2)]
     if mode == "zero":
-        return torch.nn.functional.pad(x, widths)
-    return torch.nn.functional.pad(x, widths, mode=mode)
+        return F.pad(x, widths)
+    return F.pad(x, widths, mode=mode)
 
 
 def _unpad(x: Tensor, kernel: Sequence[int], mode: str) -> Tensor:
@@ -433,7 +484,7 @@ def _placed(part: Tensor, size: int, axis: int, start: int) -> Tensor:
 def _conv(kernel: Tensor, x: Tensor, mode: str, stride: int, groups: int) -> Tensor:
     """The convolution ``[out, in, k...]`` on ``[..., in, n...]`` (a correlation, as in deep learning)."""
     space = kernel.ndim - 2
-    function = torch.nn.functional.conv1d if space == 1 else torch.nn.functional.conv2d
+    function = F.conv1d if space == 1 else F.conv2d
     flat = x.reshape(-1, *x.shape[x.ndim - space - 1 :])
     out = function(_pad(flat, kernel.shape[2:], mode), kernel, stride=stride, groups=groups)
     return out.reshape(*x.shape[: x.ndim - space - 1], *out.shape[1:])
@@ -444,7 +495,7 @@ def _conv_adjoint(
 ) -> Tensor:
     """The adjoint of `_conv` on a grid, on ``[..., out, n...]``."""
     space = kernel.ndim - 2
-    function = torch.nn.functional.conv_transpose1d if space == 1 else torch.nn.functional.conv_transpose2d
+    function = F.conv_transpose1d if space == 1 else F.conv_transpose2d
     flat = y.reshape(-1, *y.shape[y.ndim - space - 1 :])
     sizes = zip(grid, kernel.shape[2:], flat.shape[2:], strict=True)
     rest = [n + k - 1 - ((m - 1) * stride + k) for n, k, m in sizes]

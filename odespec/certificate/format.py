@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from odespec import __version__
 from odespec.certificate.audit import FORMAT, assumptions, digest, text_hash
+from odespec.exact import Real, enclose
 from odespec.files import write_atomic
 from odespec.prove.problem import Form, GramProblem, Relation, Vector
 
@@ -155,13 +156,14 @@ def build(
     evidence: Sequence[Evidence],
     *,
     steps: int,
-    time: Fraction,
+    time: Real,
     implicit: bool = False,
     solvability: Sequence[Proof] = (),
 ) -> Certificate:
     """The certificate of a proved claim. ``time`` is T (the number of steps of a discrete map), ``steps`` their number.
 
     A lower side whose number is zero needs no evidence. A claim about an implicit step needs proofs of solvability.
+    Raises ValueError for a claim with an irrational time that cannot be written down.
     """
     proofs: list[Proof] = []
     conclusions = {e.target.kind: _conclude(e, proofs) for e in evidence}
@@ -180,7 +182,7 @@ def build(
         claim=ClaimText(text=claim.text, negated=claim.negated, resolved=resolved),
         slack=str(max((e.target.slack for e in evidence), default=Fraction(0))),
         steps=steps,
-        time=str(time),
+        time=write_time(time, [e.target for e in evidence]),
         implicit=implicit and not flow,
         parts=[state(p) for p in (*proofs, *(() if flow else solvability))],
         conclusion=wanted,
@@ -195,7 +197,8 @@ def _conclude(evidence: Evidence, proofs: list[Proof]) -> Conclusion:
             proofs.append(proof)
         uses.append(Use(part=proofs.index(proof), steps=steps))
     target = evidence.target
-    return Conclusion(kind=target.kind, number=write_number(target.number), parts=uses)  # type: ignore[arg-type]
+    number = write_number(target.number, above=target.rated or not target.upper)
+    return Conclusion(kind=target.kind, number=number, parts=uses)  # type: ignore[arg-type]
 
 
 def resolve(claim: Claim) -> tuple[str, list[tuple[str, str]]]:
@@ -204,22 +207,41 @@ def resolve(claim: Claim) -> tuple[str, list[tuple[str, str]]]:
     prefix, subject = ("flow-", " of flow") if flow else ("", "")
     if claim.name == "nonexpansive":
         return f"nonexpansive{subject}", [(prefix + "lipschitz", "1")]
-    low, high = (None if x is None else write_number(x) for x in (claim.lower, claim.upper))
     if claim.name == "contractive":
-        return f"contractive(rate = {low}){subject}", [(prefix + "contractive", str(low))]
+        rate = write_number(claim.lower, above=True)
+        return f"contractive(rate = {rate}){subject}", [(prefix + "contractive", rate)]
+    high = write_number(claim.upper, above=False)
     if claim.name == "lipschitz":
-        return f"lipschitz <= {high}{subject}", [(prefix + "lipschitz", str(high))]
-    return f"gradient in [{low}, {high}]{subject}", [(prefix + "lower", str(low)), (prefix + "lipschitz", str(high))]
+        return f"lipschitz <= {high}{subject}", [(prefix + "lipschitz", high)]
+    low = write_number(claim.lower, above=True)
+    return f"gradient in [{low}, {high}]{subject}", [(prefix + "lower", low), (prefix + "lipschitz", high)]
 
 
-def write_number(value: Any) -> str:
-    """A fraction, or the square root of one. Raises ValueError for any other irrational number."""
+def write_number(value: Real | None, *, above: bool) -> str:
+    """A fraction, or the square root of one; else a fraction just above or just below. Raises TypeError for None."""
+    if value is None:
+        raise TypeError("the claim lacks a number")
     if isinstance(value, Fraction):
         return str(value)
     square = value * value
     if isinstance(square, Fraction) and value > 0:
         return f"sqrt({square})"
-    raise ValueError("a claim's number is neither rational nor a square root")
+    return str(enclose(value, 128)[above])
+
+
+def write_time(time: Real, targets: Sequence[Target]) -> str:
+    """T; of an irrational one a fraction on the side on which the claim is the harder one.
+
+    Raises ValueError where its two sides disagree on that.
+    """
+    if isinstance(time, Fraction):
+        return str(time)
+    harder = {
+        t.number > 0 if t.rated else (t.number > 1) == t.upper for t in targets if t.rated or (t.flow and t.number != 1)
+    }
+    if len(harder) > 1:
+        raise ValueError("an irrational time cannot be written down for this claim")
+    return str(enclose(time, 128)[harder != {False}])
 
 
 def state(proof: Proof) -> Part:

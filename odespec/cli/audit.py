@@ -41,7 +41,7 @@ def _audit(path: Path, options: argparse.Namespace) -> int:
     result = audit_text(text)
     reasons = list(result.reasons)
     if result.ok and options.against:
-        from odespec.certificate.against import against
+        from odespec.prove.against import against
 
         reasons = against(text, Path(options.against), dict(options.definitions))
     style = style_for(sys.stdout)

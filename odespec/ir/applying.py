@@ -37,7 +37,8 @@ class Applier:
         if len(values) != len(args) or call.name not in self.usable:
             return None
         if call.keywords:
-            return self._wrong(call, "takes no keywords")
+            self._wrong(call, "takes no keywords")
+            return None
         section, base = self.usable[call.name]
         sizes = self._sizes(call, section, values)
         if sizes is None:
@@ -89,7 +90,8 @@ class Applier:
 
     def _matches(self, call: tree.Call, model: Model, values: list[Value]) -> bool:
         """Whether the arguments are the states and inputs of the model."""
-        wanted = [(s.name, s.shape, s.span) for s in (*model.free_states, *model.inputs)]
+        wanted = [(s.name, s.shape, s.span) for s in model.free_states]
+        wanted += [(i.name, i.shape, i.span) for i in model.inputs]
         if len(wanted) != len(values):
             listed = ", ".join(f"`{name}`" for name, _, _ in wanted) or "nothing"
             self._wrong(call, f"takes {listed}; {len(values)} arguments are given")

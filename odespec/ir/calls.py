@@ -5,6 +5,8 @@ A rule takes the context, the call and its typed tensors, and returns the typed 
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from odespec.diagnostics.suggest import nearest
 from odespec.functions import FUNCTIONS, Function, function_names, lookup
 from odespec.ir import expr as ex
@@ -88,13 +90,19 @@ def typed(node: tree.Call, args: list[Typed], context: Context) -> Typed:
 def _waiting(function: Function, argument: tree.Expr, value: Value, context: Context) -> Poison:
     if value.pending == "operator":
         return context.error(
-            "ODE321", argument.span, text=quoted(argument), what="a linear operator", want=f"the tensor that `{function.name}` takes"
+            "ODE321",
+            argument.span,
+            text=quoted(argument),
+            what="a linear operator",
+            want=f"the tensor that `{function.name}` takes",
         )
     return context.error("ODE310", argument.span, text=quoted(argument))
 
 
 def _well_called(node: tree.Call, function: Function, context: Context) -> bool:
-    count = len(node.args) + sum(1 for k in node.keywords if function.kind == "elementwise" and k.name in function.keywords)
+    count = len(node.args) + sum(
+        1 for k in node.keywords if function.kind == "elementwise" and k.name in function.keywords
+    )
     if not function.least <= count <= function.most:
         wanted = str(function.least) if function.least == function.most else f"{function.least} to {function.most}"
         context.error("ODE303", node.span, name=function.name, wanted=wanted, count=count, signature=function.signature)
@@ -135,7 +143,9 @@ def _initial_value(node: tree.Call, context: Context) -> Typed:
                              why=f"`{known}` is not a function")  # fmt: skip
     zero = len(node.args) == 1 and isinstance(node.args[0], tree.Number) and node.args[0].value == 0
     if not zero or node.keywords:
-        return context.error("ODE228", node.span, name=known, why=f"only the value at the start, `{known}(0)`, can be named")
+        return context.error(
+            "ODE228", node.span, name=known, why=f"only the value at the start, `{known}(0)`, can be named"
+        )
     if not context.starts:
         return context.error("ODE228", node.span, name=known, why="the start can be named in an `invariant` only")
     return Value(ex.leaf("initial", known, value.shape), value.axes, frozenset({"initial"}))
@@ -143,7 +153,9 @@ def _initial_value(node: tree.Call, context: Context) -> Typed:
 
 def _unknown_function(node: tree.Call, context: Context) -> Poison:
     if node.name in context.models:
-        return context.error("ODE431", node.span, name=node.name, why="a model is applied on a line of its own, `u = M(u)`")
+        return context.error(
+            "ODE431", node.span, name=node.name, why="a model is applied on a line of its own, `u = M(u)`"
+        )
     if node.name in context.told:
         return POISON
     context.told.add(node.name)
@@ -208,7 +220,7 @@ def size_of(node: tree.Expr, context: Context) -> int | None:
 
 
 def positive_size(value: object, node: tree.Expr, context: Context) -> int | None:
-    if not isinstance(value, numbers.Fraction) or value.denominator != 1 or value < 1:
+    if not isinstance(value, Fraction) or value.denominator != 1 or value < 1:
         context.error("ODE209", node.span, text=quoted(node), value=numbers.show(value))
         return None
     if value > MAX_SIZE:

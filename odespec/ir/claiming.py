@@ -101,7 +101,9 @@ def _subject(line: Line) -> bool:
     if decl.subject not in ("flow", "output"):
         close = nearest(decl.subject, ("flow", "output"))
         advice = f"did you mean `{close}`?" if close else "a claim is `of flow` or `of output`"
-        line.context.error("ODE419", span, suggestion=advice, name=line.kind.name, why=f"is not asked of `{decl.subject}`")
+        line.context.error(
+            "ODE419", span, suggestion=advice, name=line.kind.name, why=f"is not asked of `{decl.subject}`"
+        )
         return False
     line.given["subject"] = decl.subject
     if decl.subject not in line.kind.subjects or (line.asked.network and decl.subject == "flow"):

@@ -15,6 +15,8 @@ from odespec.source import Span
 from odespec.syntax import tree
 
 MAX_SUGGESTED = 400
+MAX_ADVISED = 20
+"""Names among which a suggestion is looked for, and unknown names of a section that get one: the cost stays linear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,13 @@ class Context:
     starts: bool = False
 
     def error(
-        self, code: str, span: Span | None, *, notes: tuple[Note, ...] = (), suggestion: str | None = None, **values: object
+        self,
+        code: str,
+        span: Span | None,
+        *,
+        notes: tuple[Note, ...] = (),
+        suggestion: str | None = None,
+        **values: object,
     ) -> Poison:
         """Report a mistake; the poison that stands for what it spoils."""
         self.report.add(code, span, notes=notes, suggestion=suggestion, **values)
@@ -70,7 +78,8 @@ class Context:
         if name in self.told:
             return POISON
         self.told.add(name)
-        close = nearest(name, list(self.declared if among is None else among)[:MAX_SUGGESTED])
+        candidates = list(self.declared if among is None else among)[:MAX_SUGGESTED]
+        close = nearest(name, candidates) if len(self.told) <= MAX_ADVISED else None
         return self.error(
             "ODE201",
             span,
@@ -136,7 +145,8 @@ class Context:
         return None
 
     def mistake(self, mistake: Mistake) -> Poison:
-        return self.error(mistake.code, mistake.span, **dict(mistake.values))
+        self.report.add(mistake.code, mistake.span, **dict(mistake.values))  # type: ignore[arg-type]
+        return POISON
 
 
 def quoted(node: tree.Expr) -> str:

@@ -47,6 +47,10 @@ class Draft:
         """The statements of some kinds, in the order of the text."""
         return [s for s in self.section.statements if isinstance(s, kinds)]
 
+    def given(self) -> list[Param | Input]:
+        """The params and inputs."""
+        return [*self.params, *self.inputs]
+
     def variables(self) -> list[tree.VariableDecl]:
         """The lines that declare states, params, inputs, graphs and noises."""
         return [s for s in self.section.statements if isinstance(s, tree.VariableDecl)]
@@ -134,8 +138,7 @@ def _evaluate_numbers(draft: Draft, bindings: Mapping[str, tuple[str, tree.Bindi
         context.numbers[name] = None
         context.values[name] = POISON
     for name in order:
-        kind, binding = bindings[name]
-        value = _number(context, kind, definitions[name])
+        value = _number(context, bindings[name][0], definitions[name])
         context.numbers[name] = value
         if value is not None:
             context.values[name] = constant_value(value)
@@ -156,6 +159,7 @@ def _number(context: Context, kind: str, node: tree.Expr) -> Constant | None:
 
 def report_cycle(context: Context, cycle: list[str]) -> None:
     """Report a chain of definitions that comes back to its start."""
+    context.used.update(cycle)
     shown = cycle if len(cycle) <= MAX_CHAIN else [*cycle[: MAX_CHAIN - 1], "…"]
     notes = tuple(note for name in shown[1:] for note in context.declaration(name))
     chain = " -> ".join([*shown, cycle[0]])
@@ -207,10 +211,14 @@ def _structure(draft: Draft, line: tree.VariableDecl, declarator: tree.Declarato
         _unknown_structure(context, line)
         return None
     if len(value.shape) != 2:
-        context.error("ODE309", declarator.span, structure=structure.name, name=declarator.name, shape=show_shape(value))
+        context.error(
+            "ODE309", declarator.span, structure=structure.name, name=declarator.name, shape=show_shape(value)
+        )
         return None
     if structure.square and value.shape[0] != value.shape[1]:
-        context.error("ODE307", declarator.span, structure=structure.name, name=declarator.name, shape=show_shape(value))
+        context.error(
+            "ODE307", declarator.span, structure=structure.name, name=declarator.name, shape=show_shape(value)
+        )
         context.values[declarator.name] = POISON
         return None
     context.structures[value.expr] = structure.name

@@ -1,7 +1,7 @@
 """Symbolic gradients: reverse accumulation over the expression graph.
 
-The cotangent of a node is kept as a combination of expressions with exact coefficients, so that equal terms meet and the
-result reads as a person would write it: the gradient of ``sum(logcosh(W @ x + b))`` is ``W.T @ tanh(W @ x + b)``.
+The cotangent of a node is kept as a combination of expressions with exact coefficients, so that equal terms meet and
+the result reads as a person would write it: the gradient of ``sum(logcosh(W @ x + b))`` is ``W.T @ tanh(W @ x + b)``.
 Reference: Griewank & Walther, "Evaluating Derivatives", SIAM 2008, chapter 3.
 """
 
@@ -21,7 +21,7 @@ Terms = dict[Expr, Real]
 """A combination: expressions with their coefficients, in the order in which they were met."""
 
 
-class NotDifferentiable(Exception):
+class NotDifferentiable(Exception):  # noqa: N818
     """``what`` has no derivative that can be written as an expression."""
 
     def __init__(self, what: str) -> None:
@@ -231,7 +231,7 @@ def _softmax(p: Pull) -> None:
 
 def _layernorm(p: Pull) -> None:
     """With x centred and y the result: ``(ct - mean(ct) - y * mean(y * ct)) / sqrt(variance + eps)``."""
-    axis, eps = p.node.data  # type: ignore[misc]
+    axis, eps = layernorm_options(p.node)
     shape, x = p.node.shape, p.node.args[0]
     centred = ex.sub(x, spread(_mean_along(x, axis), shape, (axis,)))
     variance = _mean_along(ex.mul(centred, centred), axis)
@@ -239,6 +239,14 @@ def _layernorm(p: Pull) -> None:
     level = spread(_mean_along(p.ct, axis), shape, (axis,))
     tilt = ex.mul(p.node, spread(_mean_along(product(p.ct, p.node), axis), shape, (axis,)))
     p.send(0, ex.mul(scale, ex.sub(ex.sub(p.ct, level), tilt)))
+
+
+def layernorm_options(node: Expr) -> tuple[int, Fraction]:
+    """The axis and the eps of a ``layernorm``."""
+    assert isinstance(node.data, tuple)
+    axis, eps = node.data
+    assert isinstance(axis, int) and isinstance(eps, Fraction)
+    return axis, eps
 
 
 def _along(x: Expr, axis: int) -> Expr:

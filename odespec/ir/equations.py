@@ -30,7 +30,8 @@ class Equations:
 
 def collect(draft: Draft) -> Equations:
     """Match equations and states, and declare the velocities of second-order equations."""
-    context, found = draft.context, {}
+    context = draft.context
+    found: dict[str, tree.Equation] = {}
     complete = True
     for line in draft.section.statements:
         if not isinstance(line, tree.Equation):
@@ -60,7 +61,9 @@ def _no_state(draft: Draft, line: tree.Equation) -> bool:
     context, name = draft.context, line.name
     if name in context.declared and context.declared[name].kind != "state":
         kind = context.declared[name].kind
-        context.error("ODE216", line.name_span, notes=context.declaration(name), name=name, what=f"a {kind}, not a state")
+        context.error(
+            "ODE216", line.name_span, notes=context.declaration(name), name=name, what=f"a {kind}, not a state"
+        )
         return False
     if name not in context.told:
         context.told.add(name)

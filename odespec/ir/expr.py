@@ -14,7 +14,7 @@ leaf                  meaning
 ``eye``               the identity, shape ``(n, n)``
 ``full``              every entry equal; data: the number
 ``time``              the time at the start of the step (in a field: the time), shape ``()``
-``state`` ``param``   a declared name; data: the name. In a step program, ``state`` is the value at the start of the step
+``state`` ``param``   a declared name; data: the name. In a step program ``state`` is the value at the start of it
 ``input`` ``noise``   as above; one entry of a ``per step`` declaration is the value at the step at hand
 ``initial``           the initial value of a state, in an ``invariant``; data: the name
 ``graph``             an undirected graph as its edges; data: the name
@@ -136,7 +136,7 @@ def rewrite(roots: Iterable[Expr], change: Callable[[Expr], Expr]) -> tuple[Expr
 
 
 def substitute(roots: Iterable[Expr], values: dict[Expr, Expr]) -> tuple[Expr, ...]:
-    """Replace leaves (or any nodes) by expressions of the same shape, all at once: what is put in is not looked at again."""
+    """Replace leaves (or any nodes) by expressions of the same shape, all at once: what is put in is not read again."""
     roots = tuple(roots)
     new: dict[Expr, Expr] = {}
     for node in postorder(*roots):

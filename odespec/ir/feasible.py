@@ -65,13 +65,22 @@ def conflicts(relations: Iterable[Relation], structures: Mapping[Expr, str]) -> 
     found: list[Conflict] = []
     told: set[Expr] = set()
     for facts in _gather(relations, structures):
+        conflict = _first(facts)
+        if conflict is not None:
+            found.append(conflict)
+            told.add(facts.operand)
+    return found + [c for c in _by_ranges(relations, structures) if c.relation.operand not in told]
+
+
+def _first(facts: Facts) -> Conflict | None:
+    try:
         for low, high, why in _inequalities(facts):
             conflict = _conflict(low, high, why)
             if conflict is not None:
-                found.append(conflict)
-                told.add(facts.operand)
-                break
-    return found + [c for c in _by_ranges(relations, structures) if c.relation.operand not in told]
+                return conflict
+    except Undecided:
+        pass
+    return None
 
 
 def _conflict(low: Side, high: Side, why: str) -> Conflict | None:
@@ -184,7 +193,9 @@ def _between(quantity: str, low: Side, high: Side) -> str:
     return f"{name} would be at least {show(low.value)} and at most {show(high.value)}"
 
 
-def _tied(facts: Facts, low: tuple[str, str], factor: Real, high: tuple[str, str], why: str) -> Iterator[tuple[Side, Side, str]]:
+def _tied(
+    facts: Facts, low: tuple[str, str], factor: Real, high: tuple[str, str], why: str
+) -> Iterator[tuple[Side, Side, str]]:
     """``low <= factor * high``, if both are bounded."""
     a, b = facts.get(*low), facts.get(*high)
     if a and b:
@@ -212,7 +223,11 @@ def _geometric_mean(facts: Facts, low: tuple[str, str]) -> Iterator[tuple[Side, 
     a, b, c = facts.get(*low), facts.get("norm1", "upper"), facts.get("norminf", "upper")
     if a and b and c and not not_less(Fraction(0), a.value):
         cause = b.cause if isinstance(b.cause, Relation) else c.cause
-        yield Side(a.value * a.value, a.cause), Side(b.value * c.value, cause), "norm^2 is at most 1-norm times inf-norm"
+        yield (
+            Side(a.value * a.value, a.cause),
+            Side(b.value * c.value, cause),
+            "norm^2 is at most 1-norm times inf-norm",
+        )
 
 
 def _of_least(facts: Facts) -> Iterator[tuple[Side, Side, str]]:

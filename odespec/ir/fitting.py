@@ -37,15 +37,13 @@ def saved(draft: Draft, solver: Solver, time: Time) -> None:
     draft.context.error("ODE413", time.span, notes=(Note("the steps are given here", solver.span),), why=why)
 
 
-def _partitioned(
-    draft: Draft, solver: Solver, method: Method, states: Sequence[State], field: Sequence[Expr]
-) -> None:
+def _partitioned(draft: Draft, solver: Solver, method: Method, states: Sequence[State], field: Sequence[Expr]) -> None:
     context = draft.context
     if len(states) != 2 or states[0].shape != states[1].shape:
         names = ", ".join(f"`{s.name}`" for s in states)
         what = f"{len(states)} ({names})" if len(states) != 2 else f"two of different shapes ({names})"
-        context.error("ODE406", solver.span, notes=tuple(Note(f"`{s.name}`", s.span) for s in states[:4]), name=method.name,
-                      what=what)  # fmt: skip
+        notes = tuple(Note(f"`{s.name}` is declared here", s.span) for s in states[:4])
+        context.error("ODE406", solver.span, notes=notes, name=method.name, what=what)
         return
     if not isinstance(method.scheme, Composition) or not method.scheme.separable:
         return
@@ -60,13 +58,18 @@ def _noise(draft: Draft, solver: Solver, method: Method) -> None:
     stochastic = method.family == "stochastic"
     if draft.noises and not stochastic:
         note = Note("the noise is declared here", draft.noises[0].span)
-        draft.context.error("ODE409", solver.span, notes=(note,), name=method.name, why="knows no noise, but the model has one")
+        draft.context.error(
+            "ODE409", solver.span, notes=(note,), name=method.name, why="knows no noise, but the model has one"
+        )
     elif stochastic and not any(line.kind == "noise" for line in draft.variables()):
-        draft.context.error("ODE409", solver.span, name=method.name, why="is for models with `noise`, and this one has none")
+        draft.context.error(
+            "ODE409", solver.span, name=method.name, why="is for models with `noise`, and this one has none"
+        )
 
 
 def _per_step(draft: Draft, solver: Solver) -> None:
-    for variable in (*draft.params, *draft.inputs):
-        if variable.per_step:
-            note = Note("the solver chooses its steps", solver.span)
-            draft.context.error("ODE408", variable.span, notes=(note,), name=variable.name, solver=solver.name)
+    copies = [v for v in draft.given() if v.per_step]
+    if copies:
+        note = Note("the solver chooses its steps", solver.span)
+        names = "`, `".join(v.name for v in copies[:6])
+        draft.context.error("ODE408", copies[0].span, notes=(note,), name=names, solver=solver.name)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from odespec.exact import Irrational, Real, Undecided
-from odespec.ir import expr as ex
 from odespec.ir import calls, numbers, pending
-
+from odespec.ir import expr as ex
 from odespec.ir.context import Context, quoted
 from odespec.ir.expr import Expr
 from odespec.ir.numbers import Constant, array_shape

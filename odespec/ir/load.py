@@ -89,10 +89,11 @@ class _Files:
         return file
 
     def _target(self, use: tree.Use, folder: Path | None) -> Path | None:
-        if folder is None or not use.path.strip() or "\0" in use.path:
-            self.report.add("ODE223", use.span, path=use.path, why="there is no file beside which it could lie")
-            return None
-        return folder / use.path
+        why = _unusable(use.path, folder)
+        if why is None and folder is not None:
+            return folder / use.path
+        self.report.add("ODE223", use.span, path=use.path, why=why)
+        return None
 
     def _open(self, name: str, path: Path, use: tree.Use) -> tree.File | None:
         """A file that is met for the first time."""
@@ -140,6 +141,21 @@ class _Files:
         return known
 
 
+def _unusable(path: str, folder: Path | None) -> str | None:
+    """Why a path cannot be that of a used file. Only specs are read: a spec shows nothing of the reader's other files."""
+    if folder is None:
+        return "there is no file beside which it could lie"
+    if "\0" in path or not path.endswith(".ode"):
+        return "it is not a file `….ode`"
+    if Path(path).is_absolute() or "\\" in path:
+        return "the path is relative to this file, with `/` between its parts"
+    try:
+        target = folder / path
+        return "it is not a regular file" if target.exists() and not target.is_file() else None
+    except (OSError, ValueError):
+        return "this is not a possible path"
+
+
 def _identity(path: Path) -> str:
     """One text for one file, whatever way leads there."""
     try:
@@ -169,7 +185,9 @@ def _overrides(texts: Mapping[str, str], files: _Files, report: Report) -> Overr
         own = Report()
         value = parse_expression(Source(f"-D {name}", text), own)
         if value is None:
-            report.add("ODE208", None, name=name, text=text[:40], why="; ".join(d.message for d in own.errors) or "it is empty")
+            report.add(
+                "ODE208", None, name=name, text=text[:40], why="; ".join(d.message for d in own.errors) or "it is empty"
+            )
             continue
         values[name] = value
     return values
@@ -178,18 +196,20 @@ def _overrides(texts: Mapping[str, str], files: _Files, report: Report) -> Overr
 # --- sections --------------------------------------------------------------------
 
 
-def _resolve(
-    main: tree.File, known: Mapping[str, tree.Section], overrides: Overrides, report: Report
-) -> list[Section]:
+def _resolve(main: tree.File, known: Mapping[str, tree.Section], overrides: Overrides, report: Report) -> list[Section]:
     """The main file's sections, models first resolved so that networks can use them."""
     models = frozenset(n for n, s in known.items() if s.kind == "model")
     own = {s.name for s in main.sections}
-    resolved: dict[str, Model | Network | None] = {}
+    resolved: dict[str, Model | None] = {}
+    networks: dict[str, Network | None] = {}
     for section in main.sections:
         if section.kind == "model":
             resolved[section.name] = resolve_model(section, overrides, models, report)
-    usable = {n: (s, resolved.get(n)) for n, s in known.items() if s.kind == "model" and (n not in own or resolved.get(n))}
+    usable = {
+        n: (s, resolved.get(n)) for n, s in known.items() if s.kind == "model" and (n not in own or resolved.get(n))
+    }
     for section in main.sections:
         if section.kind == "network":
-            resolved[section.name] = resolve_network(section, overrides, models, usable, report)
-    return [s for section in main.sections if (s := resolved[section.name]) is not None]
+            networks[section.name] = resolve_network(section, overrides, models, usable, report)
+    found = {**resolved, **networks}
+    return [s for section in main.sections if (s := found[section.name]) is not None]

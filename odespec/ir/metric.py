@@ -57,7 +57,11 @@ def positive_definite(rows: object) -> bool:
 
     True where it is not decided here: of other numbers, or larger than `MAX_EXACT`.
     """
-    if not isinstance(rows, tuple) or len(rows) > MAX_EXACT or not all(isinstance(x, Fraction) for r in rows for x in r):
+    if (
+        not isinstance(rows, tuple)
+        or len(rows) > MAX_EXACT
+        or not all(isinstance(x, Fraction) for r in rows for x in r)
+    ):
         return True
     matrix = [list(row) for row in rows]
     for k in range(len(matrix)):

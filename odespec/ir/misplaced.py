@@ -37,4 +37,4 @@ def _culprit(node: tree.Expr, kind: str, draft: Draft) -> tuple[str, Span]:
 
 def per_step_names(draft: Draft) -> frozenset[str]:
     """The params and inputs with one entry for each step."""
-    return frozenset(v.name for v in (*draft.params, *draft.inputs) if v.per_step)
+    return frozenset(v.name for v in draft.given() if v.per_step)

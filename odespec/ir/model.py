@@ -68,8 +68,9 @@ class Graph:
 class Relation:
     """A constraint, a domain or an invariant: ``lower <= quantity(operand) <= upper``.
 
-    ``quantity``: ``norm`` (of a matrix or operator, or the Euclidean norm of a vector; ``p`` is 2, 1 or "inf"), ``sigma``
-    (all singular values), ``eig`` (all eigenvalues of a symmetric matrix), ``entries``, ``degree`` (of a graph).
+    ``quantity``: ``norm`` (of a matrix or operator, or the Euclidean norm of a vector; ``p`` is 2, 1 or "inf"),
+    ``sigma`` (all singular values), ``eig`` (all eigenvalues of a symmetric matrix), ``entries``, ``degree`` (of a
+    graph).
     A missing side is None. ``equal``: both sides are the same value. In an invariant the bounds may be expressions.
     """
 

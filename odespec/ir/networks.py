@@ -1,7 +1,7 @@
 """From the tree of a network section to the typed IR.
 
-Layers run in their order and may rebind a name. In the IR every binding has a name of its own (``u``, ``u.2``, …), so that
-what an expression reads does not depend on where it stands.
+Layers run in their order and may rebind a name. In the IR every binding has a name of its own (``u``, ``u.2``, …), so
+that what an expression reads does not depend on where it stands.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def resolve_network(
     """The checked network of a section; None where it has errors, which are in the report."""
     before = len(report.errors)
     draft = declare(section, overrides, models, report)
-    for variable in (*draft.params, *draft.inputs):
+    for variable in draft.given():
         if variable.per_step:
             draft.context.error("ODE221", variable.span, name=variable.name, where="a network, which has no steps")
     run = _Run(draft, Applier(draft.context, overrides, models, usable))
@@ -61,7 +61,11 @@ def _layers(run: _Run) -> None:
     late = _reading_layers(draft)
     type_lets(draft, late)
     for line in draft.section.statements:
-        if isinstance(line, tree.LetDecl) and line.binding.name in late and draft.lets.get(line.binding.name) is line.binding.value:
+        if (
+            isinstance(line, tree.LetDecl)
+            and line.binding.name in late
+            and draft.lets.get(line.binding.name) is line.binding.value
+        ):
             draft.context.values[line.binding.name] = infer(line.binding.value, draft.context)
         elif isinstance(line, tree.Layer):
             _layer(run, line)
@@ -92,7 +96,9 @@ def _layer(run: _Run, line: tree.Layer) -> None:
         results = [value] if isinstance(value, Value) else None
         values, model = ([value.expr] if isinstance(value, Value) else []), None
     if results is not None and len(results) != len(line.targets):
-        context.error("ODE431", line.span, name=quoted(call), why=f"gives {len(results)} values for {len(line.targets)} names")
+        context.error(
+            "ODE431", line.span, name=quoted(call), why=f"gives {len(results)} values for {len(line.targets)} names"
+        )
         results = None
     _bind(run, line, results, tuple(values), model)
 
@@ -153,7 +159,7 @@ def _assemble(run: _Run) -> Network | None:
         count = len(layer.values)
         layers.append(LayerIR(layer.targets, tuple(sized[at : at + count]), layer.model, layer.span))
         at += count
-    constraints, domains = restrictions(draft, sized)
+    constraints, domains = restrictions(draft, sized if run.whole and output else None)
     claims = all_claims(draft, Asked(True, False, True))
     if output is None and run.whole and not draft.of(tree.OutputDecl):
         context.error("ODE433", section.name_span, name=section.name)

@@ -1,7 +1,7 @@
 """Exact evaluation of constant expressions: sizes, consts, bounds, times.
 
-Everything here is bounded: a number whose digits or whose roots would grow past the limits is a mistake to report, and is
-never computed.
+Everything here is bounded: a number whose digits or whose roots would grow past the limits is a mistake to report, and
+is never computed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Constant = Real | tuple["Constant", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake(Exception):
+class Mistake(Exception):  # noqa: N818
     """Why an expression has no exact value: the diagnostic to report."""
 
     code: str
@@ -34,7 +34,7 @@ class Mistake(Exception):
     values: tuple[tuple[str, str], ...] = ()
 
 
-class Unknown(Exception):
+class Unknown(Exception):  # noqa: N818
     """A name in the expression has no value for a reason that is already reported."""
 
 

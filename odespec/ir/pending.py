@@ -1,9 +1,10 @@
 """Expressions whose size waits for a context: ``I``, ``conv(K)``, ``channel(b)``, and what is built of them.
 
 They are kept as small expressions over three placeholders, ``?eye``, ``?conv`` (a kernel; data: `Options`) and
-``?channel`` (a vector), with ``add``, ``mul`` (a scalar in front), ``transpose`` and ``compose`` above them, all of shape
-``()``. When the context is known they are written out: an operator that meets a tensor is applied term by term, so that
-``(conv(K) - gamma*I) @ u`` becomes ``conv(K) @ u - gamma*u``. The nesting is limited by `MAX_DEPTH`, so recursion is safe.
+``?channel`` (a vector), with ``add``, ``mul`` (a scalar in front), ``transpose`` and ``compose`` above them, all of
+shape ``()``. When the context is known they are written out: an operator that meets a tensor is applied term by term,
+so that ``(conv(K) - gamma*I) @ u`` becomes ``conv(K) @ u - gamma*u``. The nesting is limited by `MAX_DEPTH`, so
+recursion is safe.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ MAX_DEPTH = 64
 EYE = Expr("?eye", (), ())
 
 
-class DoesNotFit(Exception):
+class DoesNotFit(Exception):  # noqa: N818
     """Why an operator cannot act at this size; ``why`` completes a sentence."""
 
     def __init__(self, why: str) -> None:
@@ -185,5 +186,3 @@ def sized_by_use(e: Expr, fields: list[Expr]) -> list[Expr]:
         except DoesNotFit:
             continue
     return list(found)
-
-

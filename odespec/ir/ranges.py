@@ -167,7 +167,9 @@ def _root(a: Interval, degree: int) -> Interval:
         if x is None or (x < 0 and degree % 2 == 0):
             ends.append(Fraction(0) if side == 0 and degree % 2 == 0 else None if x is None else Fraction(0))
             continue
-        ends.append(exact.enclose(exact.root(abs(x), degree), BITS)[side if x >= 0 else 1 - side] * (1 if x >= 0 else -1))
+        ends.append(
+            exact.enclose(exact.root(abs(x), degree), BITS)[side if x >= 0 else 1 - side] * (1 if x >= 0 else -1)
+        )
     return Interval(*ends)
 
 
@@ -255,7 +257,8 @@ def _apply(node: Expr, found: Found) -> Interval:
 
 
 def _act(node: Expr, found: Found) -> Interval:
-    name, parameters = node.data  # type: ignore[misc]
+    assert isinstance(node.data, tuple)
+    name, parameters = node.data
     x = found[node.args[0]]
     return ACTIVATIONS[name].range_on(x.lower, x.upper, parameters)
 
@@ -274,7 +277,7 @@ def _layernorm(node: Expr, found: Found) -> Interval:
 def _sum(node: Expr, found: Found) -> Interval:
     x = node.args[0]
     axes = range(len(x.shape)) if node.data is None else node.data
-    return scaled(found[x], prod(x.shape[i] for i in axes))  # type: ignore[union-attr, attr-defined]
+    return scaled(found[x], prod(x.shape[i] for i in axes))  # type: ignore[attr-defined]
 
 
 def _dot(node: Expr, found: Found) -> Interval:

@@ -37,10 +37,11 @@ QUANTITIES = {"norm": 2, "sigma": 1, "eig": 1, "degree": 1}
 Bound = Real | Expr | None
 
 
-def relation(node: tree.Relation, where: str, draft: Draft, fields: Sequence[Expr] = ()) -> tuple[Relation, ...]:
+def relation(node: tree.Relation, where: str, draft: Draft, fields: Sequence[Expr] | None = ()) -> tuple[Relation, ...]:
     """The relations that a line states: one, or one for each size at which a convolution is used in ``fields``.
 
-    Empty where a mistake was reported. ``where`` is ``constraint``, ``domain`` or ``invariant``.
+    Empty where a mistake was reported. ``where`` is ``constraint``, ``domain`` or ``invariant``; ``fields`` is None
+    where they have mistakes themselves.
     """
     found = _subject(node.subject, where, draft)
     if found is None:
@@ -51,8 +52,8 @@ def relation(node: tree.Relation, where: str, draft: Draft, fields: Sequence[Exp
         return ()
     operands = [value.expr]
     if value.pending:
-        operands = pending.sized_by_use(value.expr, list(fields))
-        if not operands:
+        operands = pending.sized_by_use(value.expr, list(fields or ()))
+        if not operands and fields is not None:
             draft.context.error("ODE310", node.subject.span, text=quoted(node.subject))
     equal = node.operator == "=="
     return tuple(Relation(quantity, e, *bounds, node.span, order, equal) for e in operands)
@@ -60,7 +61,8 @@ def relation(node: tree.Relation, where: str, draft: Draft, fields: Sequence[Exp
 
 def _subject(node: tree.Expr, where: str, draft: Draft) -> tuple[str, Value, int | str] | None:
     """The quantity, its operand, and the order of a norm."""
-    quantity, operand, order = "entries", node, 2
+    quantity, operand = "entries", node
+    order: int | str = 2
     if isinstance(node, tree.Call) and node.name in QUANTITIES and not node.primes:
         quantity = node.name
         if not 1 <= len(node.args) <= QUANTITIES[quantity] or node.keywords:
@@ -86,8 +88,11 @@ def _operand(node: tree.Expr, quantity: str, draft: Draft) -> Typed:
         if isinstance(node, tree.Name) and key(node.name, node.primes) in context.graphs:
             context.used.add(node.name)
             return Value(context.graphs[node.name][0], (), frozenset({"graph"}))
-        if isinstance(node, tree.Name) and key(node.name, node.primes) not in context.declared:
-            return context.unknown(key(node.name, node.primes), node.span, "graph", context.graphs)
+        known = key(node.name, node.primes) if isinstance(node, tree.Name) else ""
+        if context.values.get(known) is POISON:
+            return POISON
+        if known and known not in context.declared:
+            return context.unknown(known, node.span, "graph", context.graphs)
         return context.error("ODE321", node.span, text=quoted(node), what="no graph", want="a graph")
     return infer_sized(node, context) if quantity == "entries" else infer(node, context)
 
@@ -103,16 +108,24 @@ def _fits(node: tree.Expr, quantity: str, value: Value, where: str, draft: Draft
     elif quantity in ("sigma", "eig") and where != "constraint":
         context.error("ODE423", node.span, quantity=quantity, where=where)
     elif quantity in ("sigma", "eig") and not value.pending and not value.matrix:
-        context.error("ODE322", node.span, notes=notes, quantity=quantity, text=quoted(node), why=f"it is {show_shape(value)}")
+        context.error(
+            "ODE322", node.span, notes=notes, quantity=quantity, text=quoted(node), why=f"it is {show_shape(value)}"
+        )
     elif quantity == "eig" and not value.pending and not is_symmetric(value.expr, context.structures):
         context.error("ODE322", node.span, notes=notes, quantity=quantity, text=quoted(node),
-                      why="it is not known to be symmetric")  # fmt: skip
+                      why=_asymmetric(value.expr, draft))  # fmt: skip
     elif quantity == "norm" and len(value.shape) > 2 and "param" in value.kinds:
         context.error("ODE322", node.span, notes=notes, quantity=quantity, text=quoted(node),
                       why=f"it is {show_shape(value)}; of a kernel write `norm(conv({quoted(node)}))`")  # fmt: skip
     else:
         return True
     return False
+
+
+def _asymmetric(e: Expr, draft: Draft) -> str:
+    if draft.context.structures.get(e) == "skew":
+        return "it is skew, its eigenvalues are imaginary"
+    return "it is not known to be symmetric"
 
 
 def _plain_norms(e: Expr) -> Expr:

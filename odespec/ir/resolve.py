@@ -59,9 +59,10 @@ def _assemble(draft: Draft, equations: Equations, sides: dict[str, Expr | None],
     discrete = equations.discrete and bool(equations.of)
     output = outputs(draft)
     field, output = _size_norms(draft, field, output)
-    constraints, domains = restrictions(draft, [*field, *([output[1]] if output else [])])
+    exprs = [*field, *([output[1]] if output else [])]
+    constraints, domains = restrictions(draft, exprs if whole and (output or not draft.of(tree.OutputDecl)) else None)
     found = solver(draft)
-    interval = time(draft, discrete)
+    interval = time(draft, discrete, found[1] if found else None)
     fitted = found is not None and (not equations.complete or kind_fits(draft, *found, discrete))
     if found and interval:
         saved(draft, found[0], interval)
@@ -171,15 +172,15 @@ def size_norms(draft: Draft, exprs: list[Expr]) -> list[Expr]:
     return list(ex.substitute(exprs, sized))
 
 
-def restrictions(draft: Draft, exprs: Sequence[Expr]) -> tuple[tuple[Relation, ...], tuple[Relation, ...]]:
-    """Constraints and domains; what nothing obeys is an error."""
+def restrictions(draft: Draft, exprs: Sequence[Expr] | None) -> tuple[tuple[Relation, ...], tuple[Relation, ...]]:
+    """Constraints and domains; what nothing obeys is an error. ``exprs``: the fields, None where they have mistakes."""
     found: dict[str, list[Relation]] = {"constraint": [], "domain": []}
     used = set(draft.context.used)
     for line in draft.of(tree.ConstraintDecl, tree.DomainDecl):
         assert isinstance(line, (tree.ConstraintDecl, tree.DomainDecl))
         where = "constraint" if isinstance(line, tree.ConstraintDecl) else "domain"
         found[where].extend(relation(line.relation, where, draft, exprs))
-    variables = {v.name for v in (*draft.params, *draft.inputs)}
+    variables = {v.name for v in draft.given()}
     draft.context.used -= (draft.context.used - used) & variables
     for relations in found.values():
         for conflict in conflicts(relations, draft.context.structures):
@@ -200,4 +201,3 @@ def unused(draft: Draft) -> None:
         if declared.kind in ("layer", "state") or name in context.used:
             continue
         context.error("ODE204", declared.span, kind=declared.kind, name=name)
-

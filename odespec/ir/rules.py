@@ -13,6 +13,7 @@ from odespec.ir.context import Context, quoted
 from odespec.ir.expr import Expr
 from odespec.ir.pending import Options
 from odespec.ir.values import POISON, Poison, Typed, Value, show_shape
+from odespec.ir.walk import key
 from odespec.syntax import tree
 
 Rule = Callable[[Context, tree.Call, list[Value]], Typed]
@@ -176,7 +177,11 @@ def order_of(context: Context, option: tree.Expr) -> int | str | None:
     if isinstance(option, tree.Number) and option.value in (1, 2):
         return int(option.value)
     text = option.name.lower() if isinstance(option, tree.Name) else ""
-    advice = "did you mean `inf`?" if text[:3] in ("inf", "max") or text in ("linf", "sup", "oo") else "norms are 2, 1 and inf"
+    advice = (
+        "did you mean `inf`?"
+        if text[:3] in ("inf", "max") or text in ("linf", "sup", "oo")
+        else "norms are 2, 1 and inf"
+    )
     context.error("ODE416", option.span, suggestion=advice, text=quoted(option))
     return None
 
@@ -251,7 +256,9 @@ def offdiag(context: Context, node: tree.Call, args: list[Value]) -> Typed:
 def channel(context: Context, node: tree.Call, args: list[Value]) -> Typed:
     b = args[0]
     if len(b.shape) != 1:
-        return bad_argument(context, node.args[0], "channel", f"it takes a vector, this is {show_shape(b)}", node.args[0])
+        return bad_argument(
+            context, node.args[0], "channel", f"it takes a vector, this is {show_shape(b)}", node.args[0]
+        )
     return pending.channel(b)
 
 
@@ -270,8 +277,12 @@ def graph_matrix(context: Context, node: tree.Call, args: list[Value]) -> Typed:
     """``laplacian``, ``adjacency`` and ``incidence``, whose rows are all the edges that the nodes can have."""
     name = node.args[0]
     if not isinstance(name, tree.Name) or name.primes or name.name not in context.graphs:
-        if isinstance(name, tree.Name) and name.name not in context.declared:
-            return context.unknown(name.name, name.span, "graph", context.graphs)
+        known = key(name.name, name.primes) if isinstance(name, tree.Name) else ""
+        context.used.add(known)
+        if context.values.get(known) is POISON:
+            return POISON
+        if known and known not in context.declared:
+            return context.unknown(known, name.span, "graph", context.graphs)
         return context.error("ODE321", name.span, text=quoted(name), what="no graph", want="a graph")
     context.used.add(name.name)
     graph, axis = context.graphs[name.name]
@@ -283,4 +294,6 @@ def graph_matrix(context: Context, node: tree.Call, args: list[Value]) -> Typed:
         edges = max(1, n * (n - 1) // 2)
         return Value(Expr("incidence", (graph,), (edges, n)), ("edges", axis), frozenset({"graph"}))
     normalized = isinstance(option, tree.Name) and option.name == "true"
-    return Value(Expr(node.name, (graph,), (n, n), ("normalized",) if normalized else ()), (axis, axis), frozenset({"graph"}))
+    return Value(
+        Expr(node.name, (graph,), (n, n), ("normalized",) if normalized else ()), (axis, axis), frozenset({"graph"})
+    )

@@ -103,7 +103,9 @@ def _tableau(line: tree.SolverDecl, options: Options, context: Context) -> Table
         span = next(k.value.span for k in line.keywords if k.name == "b")
         context.error("ODE411", span, why="`b` is a list of numbers, one for each stage")
     elif shape != stages * 2:
-        context.error("ODE411", span, why=f"`b` has {stages[0]} stages, so `A` is {list(stages * 2)}, not {list(shape)}")
+        context.error(
+            "ODE411", span, why=f"`b` has {stages[0]} stages, so `A` is {list(stages * 2)}, not {list(shape)}"
+        )
     elif stages[0] > MAX_STAGES:
         context.error("ODE411", span, why=f"it has {stages[0]} stages, more than {MAX_STAGES}")
     else:
@@ -192,11 +194,11 @@ _READERS: dict[str, Callable[[tree.Keyword, Draft], object | None]] = {
 # --- time ------------------------------------------------------------------------
 
 
-def time(draft: Draft, discrete: bool) -> Time | None:
+def time(draft: Draft, discrete: bool, method: Method | None) -> Time | None:
     """The interval of integration; None for a discrete map, or where a mistake was reported."""
     context, lines = draft.context, draft.of(tree.TimeDecl)
     if discrete:
-        for line in lines:
+        for line in lines if method is None or method.family == "map" else ():
             context.error("ODE410", line.span, why="a discrete map has no `time`: its steps are counted")
         return None
     if not lines:

@@ -13,7 +13,7 @@ MAX_PARTS = 64
 
 
 def is_symmetric(matrix: Expr, structures: Mapping[Expr, str]) -> bool:
-    """Whether a matrix equals its transpose for certain: by structure, or as ``A + A.T``, ``A.T @ D @ A`` and the like."""
+    """Whether a matrix equals its transpose for certain: by structure, or as ``A + A.T``, ``A.T @ D @ A`` and such."""
     known: dict[Expr, bool] = {}
     for node in postorder(matrix):
         known[node] = _node(node, known, structures)
@@ -26,7 +26,8 @@ def _node(node: Expr, known: dict[Expr, bool], structures: Mapping[Expr, str]) -
     if node.op in ("eye", "full", "diag", "laplacian", "adjacency") or structures.get(node) in SYMMETRIC:
         return True
     if node.op == "array":
-        return node.data == tuple(zip(*node.data, strict=True))  # type: ignore[call-overload]
+        assert isinstance(node.data, tuple)
+        return node.data == tuple(zip(*node.data, strict=True))
     if node.op == "matmul":
         return _palindrome(node, known)
     if node.op == "add":
@@ -38,7 +39,7 @@ def _node(node: Expr, known: dict[Expr, bool], structures: Mapping[Expr, str]) -
 
 def _factors(node: Expr) -> list[Expr]:
     """The factors of a product of matrices, from left to right."""
-    pending, factors = [node], []
+    pending, factors = [node], list[Expr]()
     while pending and len(factors) <= MAX_PARTS:
         e = pending.pop()
         if e.op == "matmul" and e.data is None and len(e.shape) == 2:

@@ -31,12 +31,15 @@ step           numbers        weight                                            
 ``conv``       c              the same with the norm of the circular convolution    w
 ``eigenvalues``  a, b         symmetric v: ``(a + b) / 2 * I`` plus v scaled to a   ``w - (a + b) / 2 * I``
                               largest singular value of at most (b - a) / 2
+``parts``      a, b           the symmetric part scaled until norm(v + v.T) <= a,    w
+                              the skew one until norm(v - v.T) <= b (None: free)
 ``shift``      s, c           ``s * v + c * I`` with s = 1 or -1                    ``s * (w - c * I)``
 =============  =============  ====================================================  ================================
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -133,9 +136,9 @@ def unenforced(model: Model | Network) -> tuple[Unenforced, ...]:
 
 def _empty(step: Step) -> bool:
     """Whether nothing obeys the numbers of a step."""
+    if step.op in (*NORM_STEPS, "parts"):
+        return any(n is not None and n < 0 for n in step.numbers)
     lower, upper = step.numbers if len(step.numbers) == 2 and step.op != "shift" else (None, None)
-    if step.op in NORM_STEPS:
-        lower, upper = Fraction(0), step.numbers[0]
     return lower is not None and upper is not None and lower > upper
 
 
@@ -160,17 +163,13 @@ def _checks(param: Param, own: Limits) -> tuple[Check, ...]:
 
 
 def _build(param: Param, own: Limits) -> _Built:
-    rules = {
-        None: _general,
-        "skew": _skew,
-        "symmetric": _symmetric,
-        "psd": _symmetric,
-        "diagonal": _diagonal,
-        "orthogonal": _orthogonal,
-        "stochastic": _stochastic,
-    }
-    rule = rules.get(param.structure)
-    return rule(param, own) if rule else _Built((Raw("value", param.shape),), ())
+    """The plan by the rule of its structure. A limit that the rule does not speak of has failed."""
+    if param.structure not in RULES:
+        return _Built(_value(param), (), own.all)
+    rule, quantities = RULES[param.structure]
+    strange = tuple(x for x in own.all if x.quantity not in quantities)
+    built = rule(param, Limits(tuple(x for x in own.all if x.quantity in quantities)))
+    return _Built(built.raw, built.steps, built.failed + strange)
 
 
 def _value(param: Param) -> tuple[Raw, ...]:
@@ -181,11 +180,11 @@ def _general(param: Param, own: Limits) -> _Built:
     """Entries, then linear equations, then norms; each keeps what the ones before it made."""
     if own.of("sigma"):
         return _polar(param, own)
-    steps, failed = list(_entries(own)), own.of("eig")
-    sums = own.of("sum")
-    if steps or len(sums) > 1:
-        failed += sums
-    else:
+    if own.of("symmetric_part") or own.of("skew_part"):
+        return _parts(param, own)
+    steps, sums = list(_entries(own)), own.of("sum")
+    failed = sums if steps or len(sums) > 1 else ()
+    if not failed:
         steps += [Step("centre", (s.lower,), s.axes) for s in sums]
     if _keeps_scaling(own) and all(s.lower == 0 for s in sums):
         return _Built(_value(param), (*steps, *_norms(own)), failed)
@@ -237,30 +236,35 @@ def _polar(param: Param, own: Limits) -> _Built:
     return _Built(raw, (Step("polar", (lower, upper)),), rest)
 
 
+def _parts(param: Param, own: Limits) -> _Built:
+    """The symmetric and the skew part of a matrix are free of each other."""
+    bounds = (own.interval("symmetric_part")[1], own.interval("skew_part")[1])
+    rest = tuple(x for x in own.all if x.quantity not in ("symmetric_part", "skew_part"))
+    return _Built(_value(param), (Step("parts", bounds),), rest)
+
+
 def _skew(param: Param, own: Limits) -> _Built:
     lower, upper = own.interval("entries")
     sides = [side for side in (upper, None if lower is None else -1 * lower) if side is not None]
     fold = _fold(-1 * min(sides), min(sides)) if sides else ()
-    failed = own.of("eig") + own.of("sum") + own.of("sigma")
-    return _Built(_value(param), (Step("skew"), *fold, *_norms(own)), failed)
+    return _Built(_value(param), (Step("skew"), *fold, *_norms(own)))
 
 
 def _symmetric(param: Param, own: Limits) -> _Built:
     """Eigenvalues in [a, b]: from zero on an outer product, else the middle plus a matrix of norm (b - a) / 2."""
     lower, upper = own.interval("eig")
-    failed = own.of("sum") + own.of("sigma")
     if param.structure == "psd":
         lower = most(lower, Fraction(0))
     if lower == 0:
-        return _cone(param, own, Step("outer"), upper, failed)
+        return _cone(param, own, Step("outer"), upper)
     if lower is None and upper is None:
-        return _cone(param, own, Step("symmetric"), None, failed)
+        return _cone(param, own, Step("symmetric"), None)
     for bound in (x.upper for x in own.of("spectral") if x.upper is not None):
         lower, upper = most(lower, -1 * bound), least(upper, bound)
     if lower is not None and upper is not None and lower == -1 * upper:
-        return _cone(param, own, Step("symmetric"), upper, failed)
+        return _cone(param, own, Step("symmetric"), upper)
     others = tuple(x for x in own.norms if x.quantity != "spectral") + own.of("entries")
-    return _Built(_value(param), _between(lower, upper), failed + others)
+    return _Built(_value(param), _between(lower, upper), others)
 
 
 def _between(lower: Real | None, upper: Real | None) -> tuple[Step, ...]:
@@ -270,14 +274,13 @@ def _between(lower: Real | None, upper: Real | None) -> tuple[Step, ...]:
     return (Step("outer"), Step("shift", (Fraction(sign), upper if lower is None else lower)))
 
 
-def _cone(param: Param, own: Limits, base: Step, cap: Real | None, failed: tuple[Limit, ...]) -> _Built:
+def _cone(param: Param, own: Limits, base: Step, cap: Real | None) -> _Built:
     """A set that scaling down keeps; entry bounds only where folding keeps the structure."""
-    entries = own.of("entries")
     if base.op == "symmetric" and _keeps_scaling(own):
-        return _Built(_value(param), (base, *_entries(own), *_norms(own, cap)), failed)
+        return _Built(_value(param), (base, *_entries(own), *_norms(own, cap)))
     if base.op == "symmetric" and not own.norms and cap is None:
-        return _Built(_value(param), (base, *_entries(own)), failed)
-    return _Built(_value(param), (base, *_norms(own, cap)), failed + entries)
+        return _Built(_value(param), (base, *_entries(own)))
+    return _Built(_value(param), (base, *_norms(own, cap)), own.of("entries"))
 
 
 def _diagonal(param: Param, own: Limits) -> _Built:
@@ -287,7 +290,7 @@ def _diagonal(param: Param, own: Limits) -> _Built:
     for low, high in (own.interval("eig"), *((-1 * x.upper, x.upper) for x in own.norms if x.upper is not None)):
         lower, upper = most(lower, low), least(upper, high)
     raw = (Raw("value", param.shape[:1]),)
-    return _Built(raw, (*_fold(lower, upper), Step("diagonal")), failed + own.of("sum") + own.of("sigma"))
+    return _Built(raw, (*_fold(lower, upper), Step("diagonal")), failed)
 
 
 def _orthogonal(param: Param, own: Limits) -> _Built:
@@ -315,3 +318,16 @@ def _holds(limit: Limit, squares: dict[str, int], entries: tuple[int, int]) -> b
     if limit.quantity == "sigma" and entries == (-1, 1):
         return (lower is None or lower <= 1) and (upper is None or upper >= 1)
     return False
+
+
+_NORMED = frozenset({"entries", *NORM_STEPS})
+RULES: dict[str | None, tuple[Callable[[Param, Limits], _Built], frozenset[str]]] = {
+    None: (_general, _NORMED | {"sum", "sigma", "skew_part", "symmetric_part"}),
+    "skew": (_skew, _NORMED),
+    "symmetric": (_symmetric, _NORMED | {"eig"}),
+    "psd": (_symmetric, _NORMED | {"eig"}),
+    "diagonal": (_diagonal, _NORMED | {"eig"}),
+    "orthogonal": (_orthogonal, _NORMED | {"sigma"}),
+    "stochastic": (_stochastic, _NORMED),
+}
+"""For each structure its rule, and the quantities that the rule speaks of."""

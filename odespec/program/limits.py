@@ -21,8 +21,8 @@ class Limit:
     """``lower <= quantity of the parameter <= upper``.
 
     ``quantity``: ``spectral``, ``rows``, ``columns`` (matrix norms 2, inf, 1), ``euclid``, ``absolute`` (vector norms
-    2, 1), ``conv`` (norm of the circular convolution), ``entries``, ``eig``, ``sigma``, or ``sum`` (over ``axes``, an
-    equation).
+    2, 1), ``conv`` (norm of the circular convolution), ``entries``, ``eig``, ``sigma``, ``sum`` (over ``axes``, an
+    equation), ``skew_part`` and ``symmetric_part`` (the 2-norms of ``w - w.T`` and ``w + w.T``).
     """
 
     relation: Relation
@@ -134,6 +134,9 @@ def _norm(relation: Relation, operand: _Operand, lower: Real | None, upper: Real
         return _limit(relation, base.args[0], "entries", -1 * upper, upper)
     if base.op == "conv":
         return _convolution(relation, base, upper)
+    part = _part(base) if relation.p == 2 else None
+    if part is not None:
+        return _limit(relation, part[0], part[1], None, upper / part[2])
     if base.op != "param":
         return _COMPOSITE
     if len(base.shape) == 2:
@@ -141,6 +144,18 @@ def _norm(relation: Relation, operand: _Operand, lower: Real | None, upper: Real
         return _limit(relation, base, MATRIX_NORMS[p], None, upper)
     quantity = VECTOR_NORMS[relation.p] if base.shape else "entries"
     return _limit(relation, base, quantity, -1 * upper if quantity == "entries" else None, upper)
+
+
+def _part(e: Expr) -> tuple[Expr, str, Real] | None:
+    """The parameter w of ``a*w - a*w.T`` or ``a*w + a*w.T``, the part that it is, and the size of a."""
+    if e.op != "add":
+        return None
+    a, b = _strip(e.args[0]), _strip(e.args[1])
+    if a.base.op != "param" or a.base != b.base or a.transposed == b.transposed:
+        return None
+    if a.factor == b.factor:
+        return a.base, "symmetric_part", _size(a.factor)
+    return (a.base, "skew_part", _size(a.factor)) if a.factor == -1 * b.factor else None
 
 
 def _convolution(relation: Relation, base: Expr, upper: Real) -> Found:

@@ -143,7 +143,8 @@ class Knowledge:
         top = None if high is None else high / size
         if relation.quantity == "norm":
             p = {1: "inf", "inf": 1, 2: 2}[relation.p] if adjoint else relation.p
-            self._merge(atom.expr, _Sizes(*(top if p == q else None for q in (2, 1, "inf"))))
+            two, one, inf = (top if p == q else None for q in (2, 1, "inf"))
+            self._merge(atom.expr, _Sizes(two, one, inf))
         elif relation.quantity == "sigma":
             self._merge(atom.expr, _Sizes(two=top, floor=None if low is None else max(low, Fraction(0)) / size))
         elif relation.quantity == "eig":

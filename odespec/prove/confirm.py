@@ -40,11 +40,7 @@ def confirm(
     `ROUNDING` times what it differs from the ratio in decimals of fifty digits, which breaks the bound as well; the
     equations of implicit steps have one solution each, found to 1e-12.
     """
-    states = [tuple(unpack(v, net.shapes)) for v in (x, y)]
-    given = [inputs[u.name] for u in net.model.inputs]
-    if np.array_equal(x, y) or violations(net.model, weights, states[0], given):
-        return None
-    if violations(replace(net.model, params=(), constraints=(), inputs=()), {}, states[1]):
+    if not obeys(net, weights, inputs, x, y):
         return None
     ratio = float_ratio(net, goal, weights, inputs, x, y)
     if ratio is None or not goal.excess(ratio) > MARGIN * goal.target:
@@ -53,7 +49,17 @@ def confirm(
         return None
     if net.runner.solves and not uniquely_solvable(net.runner, weights, inputs):
         return None
-    return Confirmed(ratio, *states)
+    return Confirmed(ratio, tuple(unpack(x, net.shapes)), tuple(unpack(y, net.shapes)))
+
+
+def obeys(net: Network, weights: Mapping[str, Array], inputs: Mapping[str, Array], x: Array, y: Array) -> bool:
+    """Whether all arrays obey the model exactly, and the states differ."""
+    first, second = (unpack(v, net.shapes) for v in (x, y))
+    given = [inputs[u.name] for u in net.model.inputs]
+    if np.array_equal(x, y) or violations(net.model, weights, first, given):
+        return False
+    alone = replace(net.model, params=(), constraints=(), inputs=())
+    return not violations(alone, {}, second)
 
 
 def float_ratio(

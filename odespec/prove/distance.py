@@ -12,14 +12,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from odespec.ir.expr import depends_on
-from odespec.ir.model import Model
+from odespec.ir.model import Claim, Model
 from odespec.program.lower import NotLowered, lower, state_leaves
 from odespec.program.step import StepProgram
 from odespec.prove.exact import Proof, prove
 from odespec.prove.gram import worst_case
 from odespec.prove.problem import GramProblem
 from odespec.prove.relations import NoRelation, flow_problem, solvability_problem, step_problem
-from odespec.prove.sides import Horizon, targets
+from odespec.prove.sides import Horizon, horizon_of, targets
 from odespec.prove.simplest import simplest_between
 from odespec.prove.threshold import Target, choose_tau
 from odespec.prove.verdict import Verdict
@@ -48,10 +48,10 @@ class Bound:
 def decide_distance(task: Task) -> Verdict:
     """Prove or refute a distance claim about the map or the flow."""
     try:
-        program = _program(task)
+        program = step_program(task.model, task.claim)
     except NotLowered as error:
         return _unknown(task, f"the prover has no step program for {error.what} yet")
-    horizon = _horizon(task, program)
+    horizon = horizon_of(program, task.claim)
     try:
         _start_known(task.model)
         bounds = tuple(_bound(program, t, horizon) for t in targets(task.claim, horizon, task.options.slack))
@@ -66,21 +66,17 @@ def decide_distance(task: Task) -> Verdict:
     return _refuted(task, program) or _undecided(task, bounds, horizon)
 
 
-def _program(task: Task) -> StepProgram:
-    """The step program; a claim of the flow reads only its model, so a solver that is not lowered yet will do."""
+def step_program(model: Model, claim: Claim) -> StepProgram:
+    """The step program; a claim of the flow reads only its model, so a solver that is not lowered yet will do.
+
+    Raises `NotLowered`.
+    """
     try:
-        return lower(task.model)
+        return lower(model)
     except NotLowered:
-        time = task.model.time
-        if task.claim.subject != "flow" or time is None or task.model.noises:
+        if claim.subject != "flow" or model.time is None or model.noises:
             raise
-        return StepProgram(task.model, time.end - time.start, time.start, 1, (), state_leaves(task.model))
-
-
-def _horizon(task: Task, program: StepProgram) -> Horizon:
-    time = task.model.time
-    length = Fraction(program.steps) if time is None else time.end - time.start
-    return Horizon(task.claim.subject == "flow", program.steps, length)
+        return StepProgram(model, model.time.end - model.time.start, model.time.start, 1, (), state_leaves(model))
 
 
 def _start_known(model: Model) -> None:

@@ -6,7 +6,8 @@ A proof of ``numerator <= tau * denominator`` is a list of rational multipliers,
 
 The search reduces to a face of the cone by linear programs (Permenter & Parrilo, "Partial facial reduction", Math.
 Program. 2018), then rounds a definite point, or snaps the null space of a singular one to small fractions (Peyrl &
-Parrilo, Theor. Comput. Sci. 2008) and starts again. It is budgeted by the number of programs that are solved.
+Parrilo, Theor. Comput. Sci. 2008) and starts again; at last it mixes two points (`odespec.prove.nudge`). It is budgeted
+by the number of programs that are solved.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 
 from odespec.prove import facial
 from odespec.prove.ldl import is_psd
+from odespec.prove.nudge import mixtures
 from odespec.prove.pencil import InconsistentError, Layout, Pencil, build, evaluate, impose, layout
 from odespec.prove.problem import GramProblem
 from odespec.prove.snap import null_spaces, roundings
@@ -50,7 +53,8 @@ def prove(problem: GramProblem, tau: Fraction, programs: int = PROGRAMS) -> Proo
     """
     plan = layout(problem)
     pencil = build(problem, tau, plan)
-    for reduced, chosen in _candidates(pencil, [programs], DEPTH):
+    found = _candidates(pencil, [programs], DEPTH)
+    for reduced, chosen in chain(found, ((pencil, x) for x in mixtures(problem, tau, plan))):
         values = reduced.values(chosen, plan.count)
         if verify(pencil, values):
             return Proof(problem, tau, _arranged(plan, values))

@@ -112,7 +112,8 @@ def inside(net: Network, x: Array) -> Array:
 def moved(net: Network, c: Candidates, rng: Rng, size: Array) -> Candidates:
     """Random changes, each tensor of each candidate by its own: a step, a factor, or nothing."""
     fixed = {d.name for d in (*net.model.params, *net.model.inputs) if d.structure in DISCRETE}
-    fresh = draw(net.model, rng, len(c)) if fixed else {}
+    again = rng.integers(0, len(c), size=1 + len(c) // 8)
+    fresh = draw(net.model, rng, len(again)) if fixed else {}
 
     def change(v: Array) -> Array:
         column = (len(v),) + (1,) * (v.ndim - 1)
@@ -122,8 +123,9 @@ def moved(net: Network, c: Candidates, rng: Rng, size: Array) -> Candidates:
         return np.asarray(np.where(rng.random(column) < 0.6, v * factor + step, v))
 
     def redrawn(n: str, v: Array) -> Array:
-        column = (len(v),) + (1,) * (v.ndim - 1)
-        return np.where(rng.random(column) < 0.2, fresh.get(n, v), v)
+        v = v.copy()
+        v[again] = fresh[n]
+        return v
 
     weights = {n: redrawn(n, w) if n in fixed else change(w) for n, w in c.weights.items()}
     inputs = {n: u if n in fixed else change(u) for n, u in c.inputs.items()}
@@ -184,9 +186,9 @@ def _direction(jacobian: Array, goal: Goal) -> Array:
 
 
 def search(net: Network, goal: Goal, rng: Rng, effort: Effort, stop: Callable[[], bool]) -> Iterator[Candidates]:
-    """Candidates, one at a time, that seem to break the claim; the best one last where none does."""
+    """Candidates, one at a time, that seem to break the claim: clear ones at once, faint ones after the whole ascent."""
     pool, ratios = _first(net, goal, rng, effort.samples)
-    yield from _promising(pool, ratios, goal)
+    yield from _promising(pool, ratios, goal, CLEAR)
     order = np.argsort(-_score(ratios, goal))[: effort.starts]
     starts, ratios = pool.take(order), ratios[order]
     size = np.full(len(starts), 0.5)
@@ -194,7 +196,8 @@ def search(net: Network, goal: Goal, rng: Rng, effort: Effort, stop: Callable[[]
         if stop():
             return
         starts, ratios, size = _round(net, goal, rng, starts, ratios, size, effort.children)
-        yield from _promising(starts, ratios, goal)
+        yield from _promising(starts, ratios, goal, CLEAR)
+    yield from _promising(starts, ratios, goal, FAINT)
 
 
 def _first(net: Network, goal: Goal, rng: Rng, count: int) -> tuple[Candidates, Array]:
@@ -207,13 +210,14 @@ def _score(ratios: Array, goal: Goal) -> Array:
     return np.where(np.isfinite(ratios), goal.excess(ratios), -np.inf)
 
 
-CLEAR = 1e-7
+CLEAR, FAINT = 1e-3, 1e-8
+"""Violations in relation to the bound."""
 
 
-def _promising(pool: Candidates, ratios: Array, goal: Goal) -> Iterator[Candidates]:
+def _promising(pool: Candidates, ratios: Array, goal: Goal, least: float) -> Iterator[Candidates]:
     score = _score(ratios, goal)
     for i in np.argsort(-score)[:3]:
-        if score[i] > CLEAR * max(goal.target, 1e-3):
+        if score[i] > least * max(goal.target, 1e-3):
             yield pool.take(np.array([i]))
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from odespec.exact import Real
 from odespec.ir.model import Claim
+from odespec.program.step import StepProgram
 from odespec.prove.threshold import Target
 
 
@@ -32,6 +33,13 @@ class Horizon:
         """The factor on distances over the whole horizon that a target allows."""
         number = float(target.number)
         return _exp(-number * float(self.length)) if target.rated else number
+
+
+def horizon_of(program: StepProgram, claim: Claim) -> Horizon:
+    """The horizon that a claim about a map, or its flow, speaks of."""
+    time = program.model.time
+    length = Fraction(program.steps) if time is None else time.end - time.start
+    return Horizon(claim.subject == "flow", program.steps, length)
 
 
 def _exp(x: float) -> float:

@@ -12,7 +12,7 @@ from odespec.prove.conic import Array, Integers
 from odespec.prove.pencil import CONSTANT, Pencil
 
 TRACE = 1e3
-"""Bound of the mean diagonal entry, so that the programs have bounded solutions."""
+"""Bound of the mean diagonal entry, in units of the largest constant, so that the programs have bounded solutions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class Margin:
 def _margin(data: Floats, constant: Array, linear: Array, unit: Array, nonneg: int, triangles: list[int]) -> Margin:
     """Maximise t with ``constant + linear @ w - t unit`` in the cone, t <= 1 and a bounded trace."""
     trace = sum((np.trace(a, axis1=1, axis2=2) for a in data.linear), np.zeros(len(data.unknowns)))
-    limit = TRACE * data.order - sum(float(np.trace(c)) for c in data.constant)
+    largest = max(1.0, *(float(np.abs(c).max()) for c in data.constant))
+    limit = TRACE * data.order * largest - sum(float(np.trace(c)) for c in data.constant)
     head = np.vstack([np.append(np.zeros(len(trace)), 1.0), np.append(trace, 0.0)])
     matrix = np.vstack([head, np.column_stack([-linear, unit])])
     right = np.concatenate([[1.0, limit], constant])

@@ -12,6 +12,7 @@ import numpy as np
 
 from odespec.activations import ACTIVATIONS
 from odespec.exact import Real, enclose
+from odespec.program.evaluate import power
 from odespec.weights import digits
 
 Array = np.ndarray[Any, Any]
@@ -44,24 +45,11 @@ def _each(function: Callable[[Any], Any], x: Array) -> Array:
 # --- float64 -------------------------------------------------------------------
 
 
-def _float_power(x: Array, exponent: Fraction) -> Array:
-    if exponent.denominator == 1:
-        return np.asarray(np.power(x, float(exponent)))
-    if exponent.denominator % 2 == 0:
-        return np.asarray(np.power(x, float(exponent)))
-    root = np.sign(x) * np.power(np.abs(x), 1.0 / exponent.denominator)
-    return np.asarray(root**exponent.numerator)
+def _float_act(name: str, parameters: tuple[Fraction, ...], x: Array) -> Array:
+    return ACTIVATIONS[name].numpy(x, parameters)
 
 
-FLOAT = Arithmetic(
-    "float64",
-    float,
-    lambda x: np.asarray(x, dtype=np.float64),
-    lambda name, parameters, x: ACTIVATIONS[name].numpy(x, parameters),
-    _float_power,
-    np.sqrt,
-    np.exp,
-)
+FLOAT = Arithmetic("float64", float, lambda x: np.asarray(x, dtype=np.float64), _float_act, power, np.sqrt, np.exp)
 
 
 # --- fractions -----------------------------------------------------------------

@@ -57,14 +57,16 @@ def tensors(
 
 
 def heavy(rng: Rng, shape: Iterable[int]) -> Array:
-    """Zero, small, moderate or huge entries: the first axis is the batch, each member with a scale of its own."""
+    """Zero, small, moderate or huge entries, now and then all of one sign; each member of the batch (the first axis) has
+    a scale of its own."""
     shape = tuple(shape)
     column = (shape[0],) + (1,) * (len(shape) - 1)
     size = 10.0 ** rng.uniform(-2.0, 2.0, size=column)
     size = np.where(rng.random(column) < 0.25, 0.0, size)
     values = rng.standard_normal(shape) * size
     tail = np.clip(rng.standard_cauchy(shape), -1e4, 1e4) * size
-    return np.asarray(np.where(rng.random(column) < 0.3, tail, values))
+    mixed = np.where(rng.random(column) < 0.3, tail, values)
+    return np.asarray(np.where(rng.random(column) < 0.15, np.abs(mixed), mixed))
 
 
 def _rank_one(shape: Shape, rng: Rng) -> Array:

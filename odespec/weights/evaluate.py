@@ -1,16 +1,24 @@
-"""Expressions evaluated over any kind of numbers, with leading batch axes on every leaf."""
+"""Expressions evaluated over any kind of numbers.
+
+In float64 this is `odespec.program.evaluate`; here stand the rules for arrays of fractions and decimals, in which every
+operator is a whole array.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from odespec.ir.expr import Expr, postorder, split
-from odespec.weights.arithmetic import Arithmetic, Array
+from odespec.ir.expr import Convolution, Expr, postorder, split
+from odespec.program import evaluate as floats
+from odespec.program.operators import Operator, taps
+from odespec.weights.arithmetic import FLOAT, Arithmetic, Array
 
 Leaves = Mapping[tuple[str, object], Array]
 """Values of leaves by ``(op, data)``: the trailing axes are the leaf's shape, the axes before them broadcast."""
@@ -37,10 +45,34 @@ def plan(roots: tuple[Expr, ...]) -> Plan:
 
 def evaluate(what: Plan, arithmetic: Arithmetic, leaves: Leaves) -> list[Array]:
     """The values of the roots. Raises `Unsupported`, and `Inexact` where the numbers have no exact result."""
+    if arithmetic is FLOAT:
+        return _in_floats(what, leaves)
     values: list[Array] = []
     for node, args in zip(what.nodes, what.args, strict=True):
         values.append(_value(node, arithmetic, [values[i] for i in args], leaves))
     return [values[i] for i in what.roots]
+
+
+def _in_floats(what: Plan, leaves: Leaves) -> list[Array]:
+    values: list[Any] = []
+    try:
+        for node, args in zip(what.nodes, what.args, strict=True):
+            known = leaves.get((node.op, node.data)) if not args else None
+            values.append(known if known is not None else floats.value_of(node, [values[i] for i in args], {}))
+    except (floats.NoRule, floats.MissingValue) as error:
+        raise Unsupported(str(error)) from None
+    batch = max((v.ndim - len(n.shape) for n, v in zip(what.nodes, values, strict=True) if isinstance(v, np.ndarray)))
+    return [_dense(what.nodes[i], values[i], batch) for i in what.roots]
+
+
+def _dense(node: Expr, value: Any, batch: int) -> Array:
+    """An operator as an array, from the images of all unit tensors."""
+    if not isinstance(value, Operator):
+        return np.asarray(value)
+    n = prod(value.input)
+    images = value.forward(np.eye(n).reshape(n, *(1,) * batch, *value.input))
+    columns = np.moveaxis(images.reshape(*images.shape[: images.ndim - len(value.output)], -1), 0, -1)
+    return columns.reshape(*columns.shape[:-2], *node.shape)
 
 
 def _value(node: Expr, arithmetic: Arithmetic, args: list[Array], leaves: Leaves) -> Array:
@@ -52,33 +84,26 @@ def _value(node: Expr, arithmetic: Arithmetic, args: list[Array], leaves: Leaves
     if operation is None:
         raise Unsupported(node.op)
     result = operation(node, arithmetic, *args)
-    return result if isinstance(result, np.ndarray) else np.asarray(result, dtype=object if _is_object(args) else None)
-
-
-def _is_object(args: list[Array]) -> bool:
-    return any(a.dtype == object for a in args)
+    return result if isinstance(result, np.ndarray) else np.asarray(result, dtype=object)
 
 
 # --- constants -----------------------------------------------------------------
 
 
-def _dtype(arithmetic: Arithmetic) -> Any:
-    return np.float64 if arithmetic.name == "float64" else object
-
-
 def _const(node: Expr, a: Arithmetic) -> Array:
-    return np.full(node.shape, a.const(node.data), dtype=_dtype(a))  # type: ignore[arg-type]
+    return np.full(node.shape, a.const(node.data), dtype=object)  # type: ignore[arg-type]
 
 
 def _array(node: Expr, a: Arithmetic) -> Array:
     flat: list[Any] = [node.data]
     for _ in node.shape:
         flat = [x for row in flat for x in row]
-    return np.array([a.const(x) for x in flat], dtype=_dtype(a)).reshape(node.shape)
+    return np.array([a.const(x) for x in flat], dtype=object).reshape(node.shape)
 
 
 def _eye(node: Expr, a: Arithmetic) -> Array:
-    return a.cast(np.eye(node.shape[0]))
+    half = len(node.shape) // 2
+    return a.cast(np.eye(prod(node.shape[:half]))).reshape(node.shape)
 
 
 _CONSTANT = ("const", "full", "array", "eye")
@@ -134,7 +159,7 @@ def _matmul(node: Expr, a: Arithmetic, x: Array, y: Array) -> Array:
 
 
 def _by_vector(x: Array, y: Array) -> Array:
-    if y.dtype == object and y.ndim == 1 and x.ndim == 2:
+    if y.ndim == 1 and x.ndim == 2:
         used = np.flatnonzero(y != 0)
         return np.asarray(np.dot(x[:, used], y[used])) if len(used) else x[:, 0] * 0
     return np.asarray(np.matmul(x, y[..., None])[..., 0])
@@ -159,6 +184,40 @@ def _apply(node: Expr, a: Arithmetic, operator: Array, x: Array) -> Array:
     matrix = _reshaped(operator, len(shape), (prod(shape[:half]), prod(shape[half:])))
     flat = _reshaped(x, len(node.args[1].shape), (prod(shape[half:]),))
     return _reshaped(_by_vector(matrix, flat), 1, node.shape)
+
+
+def _compose(node: Expr, a: Arithmetic, left: Array, right: Array) -> Array:
+    return _reshaped(np.matmul(_matrix(node.args[0], left), _matrix(node.args[1], right)), 2, node.shape)
+
+
+def _matrix(operator: Expr, value: Array) -> Array:
+    half, shape = split(operator), operator.shape
+    return _reshaped(value, len(shape), (prod(shape[:half]), prod(shape[half:])))
+
+
+def _conv(node: Expr, a: Arithmetic, kernel: Array) -> Array:
+    """The whole array ``[out, *grid, in, *grid]`` of a kernel without batch axes."""
+    how = node.data
+    assert isinstance(how, Convolution)
+    window = kernel.shape[2:]
+    outputs, inputs = kernel.shape[0] // how.groups, kernel.shape[1]
+    result = np.full(node.shape, a.const(Fraction(0)), dtype=object)
+    layouts = [taps(n, k, how.stride, how.padding).reshape(-1, k, n) for n, k in zip(how.spatial, window, strict=True)]
+    seen = [np.argwhere(layout) for layout in layouts]
+    for places in product(*seen):
+        point, tap, source = (tuple(int(p[i]) for p in places) for i in range(3))
+        for g in range(how.groups):
+            rows = slice(g * outputs, (g + 1) * outputs)
+            where = (rows, *point, slice(g * inputs, (g + 1) * inputs), *source)
+            result[where] += kernel[(rows, slice(None), *tap)]
+    return result
+
+
+def _pool(node: Expr, a: Arithmetic, x: Array) -> Array:
+    k = int(node.data)  # type: ignore[call-overload]
+    height, width = node.shape[-2:]
+    blocks = x.reshape(*x.shape[:-2], height, k, width, k)
+    return np.asarray(np.sum(blocks, axis=(-3, -1))) / (k * k)
 
 
 def _diag(node: Expr, a: Arithmetic, x: Array) -> Array:
@@ -234,6 +293,9 @@ _OPERATIONS: dict[str, Callable[..., Array]] = {
     "pow": lambda node, a, x: a.power(x, node.data),
     "act": _act,
     "matmul": _matmul,
+    "compose": _compose,
+    "conv": _conv,
+    "pool": _pool,
     "transpose": _transpose,
     "apply": _apply,
     "diag": _diag,

@@ -110,7 +110,12 @@ def _tightened(lower: Real | None, upper: Real | None, by: float) -> tuple[float
 
 
 def _by_singular_values(v: Array, lower: float | None, upper: float | None) -> Array:
-    u, s, w = np.linalg.svd(np.nan_to_num(v), full_matrices=False)
+    result = np.nan_to_num(v)
+    if lower is None and upper is not None:
+        large = np.sqrt((result * result).sum(axis=(-1, -2))) > upper
+        result[large] = _by_singular_values(result[large], 0.0, upper) if large.any() else result[large]
+        return result
+    u, s, w = np.linalg.svd(result, full_matrices=False)
     return np.asarray((u * np.clip(s, lower, upper)[..., None, :]) @ w)
 
 

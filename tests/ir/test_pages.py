@@ -1,4 +1,4 @@
-"""Every page of names, types, solvers and claims: its failing example fails with its code alone, its passing one passes."""
+"""Every page of names, types, solvers and claims: its failing example has its code alone, its passing one passes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,238 @@
+"""Test a certificate against the spec that it speaks of: the text, and every relation on the differences of actual runs.
+
+The auditor proves that the bound follows from the relations. Whether the relations are those of the network is tested
+here, on extreme and random weights, heavy-tailed states and inputs: a wrong relation cannot hide behind a right identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from odespec.certificate.audit import text_hash
+from odespec.certificate.format import Certificate, Part, read, resolve
+from odespec.diagnostics import Report
+from odespec.ir.expr import Expr
+from odespec.ir.load import load
+from odespec.ir.model import Claim, Model, Spec
+from odespec.program.evaluate import evaluate
+from odespec.program.interpret import ConvergenceError, environments
+from odespec.program.lower import NotLowered
+from odespec.program.step import StepProgram
+from odespec.prove.distance import step_program
+from odespec.prove.problem import BasisVector, Form, GramProblem, Relation, Vector
+from odespec.prove.realise import Run, defects, ratio, realise
+from odespec.prove.relations import NoRelation, Reading, read_flow, read_solvability, read_step
+from odespec.prove.sides import horizon_of
+from odespec.weights.sampling import NoSample, sample, sample_inputs
+
+TRIALS = 24
+SEED = 20
+TOLERANCE = 1e-7
+"""Relative to the size of a relation's terms: far above rounding, far below what a wrong relation misses."""
+
+JITTERS = 3
+MAX_STEPS = 2
+"""Steps of a run that are looked at: the first ones."""
+
+
+class Mismatch(Exception):
+    """The certificate is not one of this spec; the message says why."""
+
+
+def against(text: str, path: Path, definitions: Mapping[str, str]) -> list[str]:
+    """Why a certificate (accepted by the auditor) does not belong to a spec; empty where it does."""
+    try:
+        certificate = read(text)
+        spec = _same_text(certificate, path, definitions)
+        model, claim = _same_claim(certificate, spec)
+        program = _same_numbers(certificate, model, claim)
+        for part in certificate.parts:
+            _holds(part, program)
+    except Mismatch as reason:
+        return [str(reason)]
+    return []
+
+
+# --- what is stated ------------------------------------------------------------
+
+
+def _same_text(certificate: Certificate, path: Path, definitions: Mapping[str, str]) -> Spec:
+    report = Report()
+    spec = load(path, definitions, report)
+    if spec is None or report.failed:
+        raise Mismatch(f"{path} has errors: {report.errors[0].message}")
+    stated = certificate.spec
+    if dict(stated.overrides) != dict(spec.overrides):
+        wanted = " ".join(f"-D {name}={value}" for name, value in stated.overrides) or "no -D"
+        raise Mismatch(f"the certificate was made with {wanted}")
+    texts = [f.text for f in spec.files]
+    if [f.text for f in stated.files] != texts:
+        raise Mismatch(f"the text of {path}, or of a file that it uses, is not the one in the certificate")
+    if stated.sha256 != text_hash(texts, [list(o) for o in spec.overrides]):
+        raise Mismatch("the hash in the certificate is not that of the text")
+    return spec
+
+
+def _same_claim(certificate: Certificate, spec: Spec) -> tuple[Model, Claim]:
+    for section in spec.sections:
+        if isinstance(section, Model) and section.name == certificate.model:
+            for claim in section.claims:
+                stated = certificate.claim
+                if (claim.text, claim.negated) == (stated.text, stated.negated) and resolve(claim)[0] == stated.resolved:
+                    return section, claim
+            raise Mismatch(f"model {section.name} makes no claim `{certificate.claim.text}`")
+    raise Mismatch(f"the spec has no model `{certificate.model}`")
+
+
+def _same_numbers(certificate: Certificate, model: Model, claim: Claim) -> StepProgram:
+    try:
+        program = step_program(model, claim)
+    except NotLowered as error:
+        raise Mismatch(f"there is no step program for {error.what}") from None
+    horizon = horizon_of(program, claim)
+    if (certificate.steps, certificate.time) != (horizon.steps, str(horizon.length)):
+        raise Mismatch("the steps or the time are not those of the spec")
+    if certificate.implicit != (bool(program.solves) and not horizon.flow):
+        raise Mismatch("whether the step is implicit is not as in the spec")
+    return program
+
+
+# --- what holds ----------------------------------------------------------------
+
+
+def _holds(part: Part, program: StepProgram) -> None:
+    """Every relation of a part, and its two forms, on actual differences."""
+    reading = _reading(part, program)
+    if [v.name for v in reading.problem.basis] != [v.name for v in part.basis]:
+        raise Mismatch("the vectors are not those of the network")
+    problem = _stated(part)
+    rng = np.random.default_rng(SEED)
+    tried = 0
+    for first, second in _runs(program, part.role, rng):
+        versions = [(first, second), *((_jittered(first, rng), _jittered(second, rng)) for _ in range(JITTERS))]
+        measured = [realise(reading, a, b) for a, b in versions]
+        _relations_hold(problem, measured)
+        _ratio_holds(problem, reading, measured, program, versions)
+        tried += 1
+    if tried == 0:
+        raise Mismatch("no weights were found on which the relations could be tested")
+
+
+def _jittered(run: Run, rng: np.random.Generator) -> Run:
+    """The run with every state and stage moved by a few roundings."""
+
+    def moved(e: Expr, v: Any) -> Any:
+        return v * (1 + 4e-16 * rng.standard_normal(np.shape(v))) if e.op in ("state", "stage") else v
+
+    return tuple({e: moved(e, v) for e, v in env.items()} for env in run)
+
+
+def _relations_hold(problem: GramProblem, measured: list[tuple[np.ndarray, ...]]) -> None:
+    """A relation fails where it is missed, by about as much, however the roundings fall."""
+    sizes = [[d.size for d in defects(problem, vectors)] for vectors in measured]
+    for relation, found in zip(problem.relations, zip(*sizes, strict=True), strict=True):
+        if min(found) > TOLERANCE and min(found) > max(found) / 2:
+            raise Mismatch(f"a relation fails on actual weights: {relation.rule}, {relation.why}")
+
+
+def _ratio_holds(
+    problem: GramProblem,
+    reading: Reading,
+    measured: list[tuple[np.ndarray, ...]],
+    program: StepProgram,
+    versions: list[tuple[Run, Run]],
+) -> None:
+    """The ratio that is bounded is the network's: of a step computed from its states, else from the vectors as read."""
+    misses = []
+    for vectors, (first, second) in zip(measured, versions, strict=True):
+        own = _measured(program, first, second) if problem.role == "step" else ratio(reading.problem, vectors)
+        misses.append(abs(ratio(problem, vectors) - own) / max(1.0, abs(own)))
+    if min(misses) > 1e-6 and min(misses) > max(misses) / 2:
+        raise Mismatch(f"the ratio of the {problem.role} problem is not that of the network")
+
+
+def _reading(part: Part, program: StepProgram) -> Reading:
+    below = part.sense == "lower"
+    try:
+        if part.role == "flow":
+            return read_flow(program.model, lower=below)
+        reading = read_step(program, lower=below) if part.role == "step" else read_solvability(program)
+    except NoRelation as error:
+        raise Mismatch(f"the network has no such relations: {error}") from None
+    if reading is None:
+        raise Mismatch("an explicit step has no equations to solve")
+    return reading
+
+
+def _runs(program: StepProgram, role: str, rng: np.random.Generator) -> Iterator[tuple[Run, Run]]:
+    """Single steps of pairs of runs under common weights and inputs."""
+    for trial in range(TRIALS):
+        try:
+            weights, inputs = sample(program.model, rng), sample_inputs(program.model, rng)
+            pair = [_start(program, rng, trial) for _ in range(2)]
+            first, second = (environments(program, weights, x, inputs)[:MAX_STEPS] for x in pair)
+        except (NoSample, ConvergenceError):
+            continue
+        for a, b in zip(first, second, strict=True):
+            if all(np.isfinite(v).all() for env in (a, b) for v in env.values() if isinstance(v, np.ndarray)):
+                yield (_stirred(a, program, rng, role),), (_stirred(b, program, rng, role),)
+
+
+def _start(program: StepProgram, rng: np.random.Generator, trial: int) -> list[np.ndarray]:
+    """Initial values of all states: the relations hold for any."""
+    scale = 10.0 ** rng.uniform(-3, 3) if trial % 2 else 1.0
+    return [scale * rng.standard_normal(s.shape) for s in program.model.states]
+
+
+def _stirred(env: Mapping, program: StepProgram, rng: np.random.Generator, role: str) -> Mapping:  # type: ignore[type-arg]
+    """Of solvability the stages are free: their residuals are what they are measured by."""
+    if role != "solvability":
+        return env
+    unknowns = [u for group in program.solves for u in group.unknowns]
+    return {**env, **{u: rng.standard_normal(u.shape) for u in unknowns}}
+
+
+def _measured(program: StepProgram, first: Run, second: Run) -> float:
+    """The squared ratio of distances after and before the step."""
+    after = [evaluate(program.update, run[0]) for run in (first, second)]
+    names = {s.name for s in program.model.states}
+    before = [
+        {e.data: v for e, v in run[0].items() if e.op == "state" and e.data in names} for run in (first, second)
+    ]
+    top = sum(float(np.sum((a - b) ** 2)) for a, b in zip(*after, strict=True))
+    bottom = sum(float(np.sum((before[0][n] - before[1][n]) ** 2)) for n in names)
+    return top / bottom if bottom > 0 else float("nan")
+
+
+# --- reading the certificate ---------------------------------------------------
+
+
+def _stated(part: Part) -> GramProblem:
+    """The problem as the certificate states it."""
+    number = {v.name: i for i, v in enumerate(part.basis)}
+    basis = tuple(BasisVector(v.name, v.space) for v in part.basis)
+
+    def vector(terms: list[tuple[str, str]]) -> Vector:
+        return tuple(sorted((number[name], Fraction(c)) for name, c in terms))
+
+    def form(terms: list[tuple[str, str, str]]) -> Form:
+        pairs = [(tuple(sorted((number[a], number[b]))), Fraction(c)) for a, b, c in terms]
+        return tuple(sorted(pairs))  # type: ignore[arg-type]
+
+    relations = tuple(
+        Relation(
+            r.rule,
+            tuple((name, tuple(vector(v) for v in vectors)) for name, vectors in r.vectors.items()),
+            tuple((name, Fraction(x)) for name, x in r.numbers.items()),
+            r.why,
+        )
+        for r in part.relations
+    )
+    return GramProblem(
+        part.role, basis, relations, form(part.numerator), form(part.denominator), part.sense == "lower"
+    )
