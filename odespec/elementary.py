@@ -196,8 +196,8 @@ def erf(x: Fraction) -> Bounds:
     # each term is short of its true value by less than n units times what it was multiplied by; exp(x^2) bounds that
     lost = exp(x * x)[1].__ceil__() * (n + 4) ** 2
     series = Fraction(total, 1 << bits), Fraction(total + lost, 1 << bits)
-    factor = mul(scaled(2 * x, exp(-x * x)), inverse(_root(scaled(2, half_pi()))))
-    low, high = factor[0] * series[0], factor[1] * series[1]
+    small, root_pi = exp(-x * x), _root(scaled(2, half_pi()))
+    low, high = 2 * x * small[0] * series[0] / root_pi[1], 2 * x * small[1] * series[1] / root_pi[0]
     return rounded(low, min(high, Fraction(1)))
 
 

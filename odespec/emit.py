@@ -14,6 +14,7 @@ from odespec.program.step import StepProgram
 
 if TYPE_CHECKING:
     from odespec.api import Checked
+    from odespec.prove.verdict import Verdict
 
 
 def spec_hash(spec: Spec) -> str:
@@ -40,14 +41,18 @@ def emit(spec: Spec, target: str, checked: Sequence[Checked], force: bool) -> st
             spec_hash=spec_hash(spec),
             version=__version__,
             programs=tuple(programs),
-            verdicts=tuple(tuple((_text(v), v.verdict) for v in c.verdicts) for c in checked),
+            verdicts=tuple(tuple((_header(v), v.verdict) for v in c.verdicts) for c in checked),
         )
     )
 
 
-def _text(verdict: object) -> str:
-    claim = verdict.claim  # type: ignore[attr-defined]
-    return f"not {claim.text}" if claim.negated else str(claim.text)
+def _text(verdict: Verdict) -> str:
+    return f"not {verdict.claim.text}" if verdict.claim.negated else verdict.claim.text
+
+
+def _header(verdict: Verdict) -> str:
+    """A verdict is on the claim without its `not`, so the header shows the claim so."""
+    return verdict.claim.text + (", as the spec says by `not`" if verdict.claim.negated and verdict.ok else "")
 
 
 def _refuse(checked: Sequence[Checked], report: Report) -> None:

@@ -30,14 +30,16 @@ def run(
     inputs: Sequence[np.ndarray],
 ) -> tuple[np.ndarray, ...]:
     """The final states in float64; see `odespec_jax.backend`."""
+    import jax
     import numpy as np
 
     owner = load(path).MODELS.get(model)
     if owner is None:
         raise LookupError(f"{path} has no model `{model}`")
     with _float64():
-        weights = owner.weights(owner.load_weights(weights, dtype=np.float64))
-        found = owner.solve(weights, *(np.asarray(a, np.float64) for a in (*states, *inputs)))
+        params = owner.load_weights(weights, dtype=np.float64)
+        network = jax.jit(lambda params, *given: owner.solve(owner.weights(params), *given))
+        found = network(params, *(np.asarray(a, np.float64) for a in (*states, *inputs)))
         return tuple(np.asarray(a) for a in found)
 
 

@@ -10,7 +10,7 @@ from odespec.program.names import Names
 from odespec.program.schedule import changing, invariant, slope_names
 from odespec.program.step import StepProgram
 from odespec.program.terms import FULL, SOME, Term, literal, product, total
-from odespec.program.text import docstring, indent, pack, quoted, shape_of, tuple_of
+from odespec.program.text import WIDTH, docstring, indent, pack, quoted, shape_of, tuple_of
 from odespec_jax.block import Block, simplify, worth
 
 LOCAL = frozenset(
@@ -113,7 +113,7 @@ def _prepare(scope: _Scope) -> list[str]:
     items = [f"({quoted(n)}, {n}, {shape_of(s)})" for n, s in zip(scope.arguments, shapes, strict=True)]
     lines = pack("dtype, batch, values = _arguments(", ["weights", *items], ")", 8)
     if scope.arguments:
-        lines += pack("", [*scope.arguments[:-1], f"{scope.arguments[-1]}{',' * (len(items) == 1)}"], " = values", 8)
+        lines += _unpack(scope.arguments, "values", 8)
     for p, name in zip(scope.model.params, scope.params, strict=True):
         lines.append(f"{name} = jnp.asarray(weights[{quoted(p.name)}], dtype)")
     for u, name in zip(scope.model.inputs, scope.inputs, strict=True):
@@ -181,9 +181,9 @@ def _step(scope: _Scope, values: Sequence[str], lines: Sequence[str], new: Seque
     xs = values[0] if len(values) == 1 else "xs" if values else "_"
     head = []
     if len(states) > 1:
-        head.append(f"{', '.join(states)} = carry")
+        head += _unpack(states, "carry", 12)
     if len(values) > 1:
-        head.append(f"{', '.join(values)} = xs")
+        head += _unpack(values, "xs", 12)
     results = [
         t.text if t.batch == FULL else f"jnp.broadcast_to(jnp.asarray({t.text}, dtype), {s}.shape)"
         for t, s in zip(new, states, strict=True)
@@ -196,13 +196,30 @@ def _step(scope: _Scope, values: Sequence[str], lines: Sequence[str], new: Seque
 
 
 def _scan(scope: _Scope, values: Sequence[str]) -> list[str]:
+    """The call of the scan, or with ``save`` of a scan over the saved times of a scan over the steps between them."""
     states, steps = scope.states, scope.program.steps
     carry = states[0] if len(states) == 1 else tuple_of(states)
     xs = values[0] if len(values) == 1 else tuple_of(values) if values else "None"
-    if not scope.save:
-        return [f"{carry}, _ = jax.lax.scan(step, {carry}, {xs}, length={steps})"]
-    pieces = scope.save - 1
-    each = steps // pieces
+    before: list[str] = []
+    if 2 * len(carry) + len(xs) > 56:
+        before += _named("carry", states)
+        before += _named("xs", values)
+        carry = "carry" if len(states) > 1 else carry
+        xs = "xs" if len(values) > 1 else xs
+    if scope.save:
+        return [*before, *_segments(scope, carry, xs)]
+    after = _unpack(states, "carry", 8) if carry == "carry" else []
+    return [*before, f"{carry}, _ = jax.lax.scan(step, {carry}, {xs}, length={steps})", *after]
+
+
+def _named(name: str, parts: Sequence[str]) -> list[str]:
+    return pack(f"{name} = (", parts, ")", 8) if len(parts) > 1 else []
+
+
+def _segments(scope: _Scope, carry: str, xs: str) -> list[str]:
+    assert scope.save is not None
+    states, pieces = scope.states, scope.save - 1
+    each = scope.program.steps // pieces
     names = [f"saved[{n}]" for n in range(len(states))] if len(states) > 1 else ["saved"]
     return [
         "def segment(carry, xs):",
@@ -213,6 +230,14 @@ def _scan(scope: _Scope, values: Sequence[str]) -> list[str]:
         f"_, saved = jax.lax.scan(segment, {carry}, xs, length={pieces})",
         *(f"{s} = jnp.concatenate([{s}[None], {n}])" for s, n in zip(states, names, strict=True)),
     ]
+
+
+def _unpack(names: Sequence[str], source: str, margin: int) -> list[str]:
+    """An assignment to several names; to a single one if there is one."""
+    if len(names) == 1:
+        return [f"({names[0]},) = {source}"]
+    line = f"{', '.join(names)} = {source}"
+    return [line] if len(line) + margin <= WIDTH else pack("(", names, f") = {source}", margin)
 
 
 # --- after the steps -----------------------------------------------------------
@@ -232,7 +257,8 @@ def _output(program: StepProgram, owner: str, reserved: frozenset[str], arrays: 
     solved = pack(f"{owner}.solve(", ["weights", *scope.arguments], ")", 8)
     if model.output is None:
         return [f"return {solved[0]}", *solved[1:]] if len(scope.states) > 1 else _only(solved)
-    lines = [f"{tuple_of(scope.states)[1:-1]} = {solved[0]}", *solved[1:], f"dtype = {scope.states[0]}.dtype"]
+    first = [f"values = {solved[0]}", *solved[1:]]
+    lines = [*first, *_unpack(scope.states, "values", 8), f"dtype = {scope.states[0]}.dtype"]
     (root,) = simplify([model.output[1]])
     used = leaves(root)
     for p, name in zip(model.params, scope.params, strict=True):

@@ -11,7 +11,7 @@ from odespec.program.names import Names
 from odespec.program.schedule import needed
 from odespec.program.terms import ATOM, Term, literal
 from odespec.program.text import shape_of
-from odespec_torch.operators import wants_names, write
+from odespec_torch.operators import closed, wants_names, write
 
 INLINE, LINE = 40, 84
 OPERATORS = ("conv",)
@@ -79,8 +79,8 @@ def _view(node: Expr) -> bool:
 class Block:
     """Code in the making: ``lines`` so far, and the term of every expression that has one.
 
-    ``like`` is the text of keyword arguments that give a new tensor its type and device. ``arrays`` collects the constant
-    arrays: their names as attributes. ``hints`` are names for some expressions.
+    ``like`` is the text of keyword arguments that give a new tensor its type and device. ``arrays`` collects the
+    constant arrays: their names as attributes. ``hints`` are names for some expressions.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Block:
         """Give a value a name."""
         hint = self._hints.get(node)
         text = self._names.declare(hint) if hint else self._names.fresh()
-        self.lines.append(f"{text} = {term.text}")
+        self.lines.append(f"{text} = {bare(term.text)}")
         return Term(text, ATOM, term.batch)
 
     def _leaf(self, node: Expr) -> Term:
@@ -142,6 +142,11 @@ class Block:
         if node.op == "array":
             return Term(f"self.{self._arrays.setdefault(node.data, f'array_{len(self._arrays) + 1}')}")
         raise KeyError(node.op)
+
+
+def bare(text: str) -> str:
+    """A text without parentheses around the whole of it."""
+    return text[1:-1] if text.startswith("(") and closed(text) else text
 
 
 def number(value: object) -> Term:

@@ -1,4 +1,4 @@
-"""How the plan of `odespec.program.enforce` is written in PyTorch: storing, constraining, checking and loading a weight."""
+"""How the plan of `odespec.program.enforce` is written in PyTorch: to store, constrain, check and load a weight."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _checked(check: Check, w: str, plan: Enforcement) -> list[str]:
         "skew": f"-{w}.mT",
         "symmetric": f"{w}.mT",
         "psd": f"{w}.mT",
-        "diagonal": f"torch.diag_embed(torch.diagonal({w}, dim1=-2, dim2=-1))",
+        "diagonal": f"_diagonal_part({w})",
     }
     lines = [f"_require_equal({text}, {w}, {equal[check.quantity]}, near)"] if check.quantity in equal else []
     if check.quantity == "psd":
@@ -176,7 +176,11 @@ def loaded(plan: Enforcement, local: str) -> list[tuple[str, str]]:
         if upper is None:
             value = _inverse(Step("outer"), value)
         zeros = f"torch.zeros_like(self.{attribute('generator', name)})"
-        return [(attribute("value", name), value), (attribute("generator", name), zeros), (attribute("factor", name), q)]
+        return [
+            (attribute("value", name), value),
+            (attribute("generator", name), zeros),
+            (attribute("factor", name), q),
+        ]
     if plan.steps and plan.steps[0].op == "rotation":
         zeros = f"torch.zeros_like(self.{attribute('generator', name)})"
         return [(attribute("generator", name), zeros), (attribute("factor", name), local)]

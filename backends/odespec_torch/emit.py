@@ -14,10 +14,12 @@ from odespec.program.enforce import plan
 from odespec.program.names import Names
 from odespec.program.passes import optimise
 from odespec.program.step import StepProgram
-from odespec.program.text import WIDTH, docstring, indent, pack, prose, quoted, shape_of
+from odespec.program.text import WIDTH, docstring, indent, prose, quoted, shape_of
 from odespec_torch import constraints
+from odespec_torch.layout import listed
 from odespec_torch.solve import RESERVED, arguments, output, scope, solve
 from odespec_torch.support import closure, names
+
 
 def emit(request: EmitRequest) -> str:
     """The text of the file."""
@@ -25,12 +27,16 @@ def emit(request: EmitRequest) -> str:
     classes = [_class(program, scope_names.declare(program.model.name)) for program in request.programs]
     helpers = closure(classes)
     summary = " ".join(prose(f"Networks of {request.spec_name}, compiled by odespec."))
-    text = _environment().get_template("module.py.jinja").render(
-        header=_header(request),
-        summary=summary,
-        imports=_imports("\n".join((*helpers, *classes))),
-        helpers=helpers,
-        classes=classes,
+    text = (
+        _environment()
+        .get_template("module.py.jinja")
+        .render(
+            header=_header(request),
+            summary=summary,
+            imports=_imports("\n".join((*helpers, *classes))),
+            helpers=helpers,
+            classes=classes,
+        )
     )
     return text.rstrip("\n") + "\n"
 
@@ -82,25 +88,40 @@ def _class(program: StepProgram, name: str) -> str:
     given = [f"{where.arguments[a.name]}: Tensor" for a in arguments(model)]
     body, result = solve(program, arrays), output(program, arrays)
     stored = [line for p in plans for line in constraints.stored(p, program.steps)]
-    stored += [
-        f'self.register_buffer("{attribute}", torch.tensor({_array(data)}, dtype=dtype, device=device), persistent=False)'
-        for data, attribute in arrays.items()
-    ]
+    stored += [line for data, attribute in arrays.items() for line in _constant(data, attribute)]
     several = model.output is None and len(model.states) > 1
-    return _environment().get_template("class.py.jinja").render(
-        name=name,
-        doc=_doc(program),
-        stored=stored,
-        constrained=_constrained(program),
-        load=_load(program),
-        signature=", ".join([*given, "weights: dict[str, Tensor] | None = None"]),
-        arguments=", ".join(given),
-        result_type="tuple[Tensor, ...]" if several else "Tensor",
-        solve_doc=docstring(_solve_doc(program)),
-        forward_doc=docstring(_forward_doc(program)),
-        solve=body,
-        forward=result,
-    ).rstrip("\n")
+    return (
+        _environment()
+        .get_template("class.py.jinja")
+        .render(
+            name=name,
+            doc=_doc(program),
+            stored=stored,
+            constrained=_constrained(program),
+            load=_load(program),
+            solve_head=listed(
+                "def solve(",
+                ["self", *given, "weights: dict[str, Tensor] | None = None"],
+                ") -> tuple[Tensor, ...]:",
+                4,
+            ),
+            forward_head=listed(
+                "def forward(", ["self", *given], f") -> {'tuple[Tensor, ...]' if several else 'Tensor'}:", 4
+            ),
+            solve_doc=docstring(_solve_doc(program)),
+            forward_doc=docstring(_forward_doc(program)),
+            solve=body,
+            forward=result,
+        )
+        .rstrip("\n")
+    )
+
+
+def _constant(data: object, attribute: str) -> list[str]:
+    """A constant array as a buffer that is no part of the state."""
+    rows = [_array(row) for row in data] if isinstance(data, tuple) else []
+    made = listed(f"{attribute} = torch.tensor([", rows, "], dtype=dtype, device=device)")
+    return [*made, f'self.register_buffer("{attribute}", {attribute}, persistent=False)']
 
 
 def _array(data: object) -> str:
@@ -111,7 +132,7 @@ def _array(data: object) -> str:
 
 def _doc(program: StepProgram) -> list[str]:
     model = program.model
-    doc = prose(model.doc) if model.doc else []
+    doc = prose(model.doc, 7) if model.doc else []
     doc = doc or ["A network of an odespec specification."]
     given = [_described(p.name, (program.steps, *p.shape) if p.per_step else p.shape) for p in model.params]
     return docstring([*doc, "", *_filled(f"Weights: {', '.join(given)}.", 4)] if given else doc)
@@ -156,19 +177,21 @@ def _constrained(program: StepProgram) -> list[str]:
         local = where.arguments[p.param.name]
         lines += constraints.constrained(p, local)
         items.append(f"{quoted(p.param.name)}: {local}")
-    return [*lines, *pack("return {", items, "}", 8)]
+    return [*lines, *listed("return {", items, "}", 8)]
 
 
 def _load(program: StepProgram) -> list[str]:
     """All weights are checked before the first is stored."""
     where, plans = scope(program.model), plan(program.model)
+    if not plans:
+        return ["_read_weights(weights, {})"]
     shapes = [
         f"{quoted(p.param.name)}: {shape_of(constraints.full_shape(p, p.param.shape, program.steps))}" for p in plans
     ]
-    lines = pack("given = _read_weights(weights, {", shapes, "})", 8)
+    lines = [*listed("shapes: dict[str, tuple[int, ...]] = {", shapes, "}"), "given = _read_weights(weights, shapes)"]
     stores = []
     for p in plans:
         local, key = where.arguments[p.param.name], quoted(p.param.name)
         lines += [f"{local} = given[{key}]", *constraints.checked(p, local, key)]
         stores += [f"{quoted(attribute)}: {text}" for attribute, text in constraints.loaded(p, local)]
-    return [*lines, *pack("self._store({", stores, "})", 8)]
+    return [*lines, *listed("values = {", stores, "}"), "self._store(values)"]

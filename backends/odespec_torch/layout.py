@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from odespec.program.text import WIDTH
 
 
@@ -14,6 +16,14 @@ def broken(line: str, margin: int = 8) -> list[str]:
     if len(terms) < 2 or not head:
         return [line]
     return [f"{head}(", *(f"    {term}" for term in terms), ")"]
+
+
+def listed(opening: str, items: Sequence[str], closing: str, margin: int = 8) -> list[str]:
+    """A bracketed list on one line, or with each item on a line of its own where it is too long."""
+    line = f"{opening}{', '.join(items)}{closing}"
+    if len(line) + margin <= WIDTH or not items:
+        return [line]
+    return [opening, *(f"    {item}," for item in items), closing]
 
 
 def _assignment(line: str) -> tuple[str, str]:

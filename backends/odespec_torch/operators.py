@@ -112,7 +112,7 @@ def _act(node: Expr, args: tuple[Term, ...]) -> Term:
     if entry.torch == "{x}":
         return args[0]
     text = entry.torch.format(x=args[0].text, **values)
-    return Term(text, ATOM if _closed(text) else SUM, args[0].batch)
+    return Term(text, ATOM if closed(text) else SUM, args[0].batch)
 
 
 def wants_names(node: Expr) -> bool:
@@ -122,10 +122,10 @@ def wants_names(node: Expr) -> bool:
     if node.op != "act":
         return False
     template = ACTIVATIONS[node.data[0]].torch  # type: ignore[index]
-    return template != "{x}" and (template.count("{x}") > 1 or not _closed(template))
+    return template != "{x}" and (template.count("{x}") > 1 or not closed(template))
 
 
-def _closed(text: str) -> bool:
+def closed(text: str) -> bool:
     """Whether a text is one call or one parenthesis: its first bracket closes at its end."""
     depth, opened = 0, text.find("(")
     if opened < 0 or not (text[:opened].replace(".", "").isidentifier() or not opened):
@@ -230,4 +230,3 @@ WRITERS: dict[str, Writer] = {
     "pool": _pool,
     "bound": _bound,
 }
-

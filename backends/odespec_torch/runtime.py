@@ -1,7 +1,8 @@
-"""The functions that emitted files are made of: an emitted file holds a copy of those that it calls.
+# mypy: disable-error-code="no-any-return, no-untyped-call, union-attr"
+"""The functions that emitted files are made of: an emitted file holds a copy of those it calls.
 
-This module is read as text, never imported by the compiler. Each function must stand alone with ``math`` and ``torch``
-and the other functions of this file.
+This module is read as text, never imported by the compiler. Each function must stand alone with
+``math``, ``torch`` and the other functions of this file, in lines of at most 100 characters.
 """
 
 import math
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 # --- the module ---------------------------------------------------------------
@@ -21,7 +22,7 @@ class _Model(torch.nn.Module):
     def __init__(self, dtype: Any, device: Any) -> None:
         super().__init__()
         self.register_buffer("like", torch.empty(0, dtype=dtype, device=device), persistent=False)
-        self._kept: tuple[list[tuple[int, int]], dict[str, Tensor]] | None = None
+        self._kept: tuple[list[Any], list[int], dict[str, Tensor]] | None = None
 
     def _constrained(self) -> dict[str, Tensor]:
         raise NotImplementedError
@@ -39,11 +40,12 @@ class _Model(torch.nn.Module):
         own = all(isinstance(p, torch.nn.Parameter) for p in self._parameters.values())
         if learning or not own or any(p.is_inference() for p in stored):
             return self._constrained()
-        now = [(id(p), p._version) for p in stored]
-        if self._kept is None or self._kept[0] != now:
+        versions = [p._version for p in stored]
+        old = self._kept
+        if old is None or old[1] != versions or any(p is not q for p, q in zip(stored, old[0], strict=True)):
             with torch.inference_mode(False), torch.no_grad():
-                self._kept = (now, self._constrained())
-        return self._kept[1]
+                old = self._kept = (stored, versions, self._constrained())
+        return old[2]
 
     def train(self, mode: bool = True) -> Any:
         self._kept = None
@@ -69,7 +71,8 @@ class _Model(torch.nn.Module):
 
 def _normal(shape: Sequence[int], fan_in: int, dtype: Any, device: Any) -> torch.nn.Parameter:
     """A parameter with independent normal entries of variance 1 / fan_in."""
-    return torch.nn.Parameter(torch.randn(tuple(shape), dtype=dtype, device=device) / math.sqrt(fan_in))
+    entries = torch.randn(tuple(shape), dtype=dtype, device=device)
+    return torch.nn.Parameter(entries / math.sqrt(fan_in))
 
 
 def _zeros(shape: Sequence[int], dtype: Any, device: Any) -> torch.nn.Parameter:
@@ -119,7 +122,7 @@ def _gram_iteration(u: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _spectral_norm(v: Tensor) -> Tensor:
-    """An upper bound of the largest singular value of each matrix ``[..., m, n]``, tight to rounding.
+    """An upper bound of the largest singular value of each matrix, tight to rounding.
 
     The first derivative is that of the norm; the second treats the singular vectors as constant.
     """
@@ -132,9 +135,10 @@ def _spectral_norm(v: Tensor) -> Tensor:
 
 
 def _circular_norm(v: Tensor, grid: Sequence[int], groups: int) -> Tensor:
-    """An upper bound, tight to rounding, of the norm of the circular convolution with each kernel on a grid.
+    """An upper bound, tight to rounding, of the norm of the circular convolution with each kernel.
 
-    The Fourier transform makes a matrix ``[out, in]`` for each frequency (Sedghi, Gupta & Long, ICLR 2019).
+    The Fourier transform makes a matrix ``[out, in]`` for each frequency (Sedghi, Gupta & Long,
+    "The singular values of convolutional layers", ICLR 2019).
     """
     with torch.autocast(v.device.type, enabled=False):
         a, space = _accurate(v), len(grid)
@@ -236,7 +240,7 @@ def _part(v: Tensor, other: Tensor, limit: float | None) -> Tensor:
 
 
 def _rotation(generator: Tensor, factor: Tensor) -> Tensor:
-    """The exponential of a skew matrix by a fixed orthogonal factor: every orthogonal matrix of its shape.
+    """The exponential of a skew matrix by a fixed orthogonal factor: any orthogonal matrix.
 
     Skew matrices of norm at most pi reach every rotation, so a longer generator is cut to where
     that is kept; one Newton-Schulz step takes away what the exponential lost to rounding.
@@ -374,6 +378,11 @@ def _require_equal(text: str, a: Tensor, b: Tensor, tolerance: float) -> None:
         raise ValueError(f"the weights break `{text}`: off by {gap!r}")
 
 
+def _diagonal_part(w: Tensor) -> Tensor:
+    """A matrix without its entries off the diagonal."""
+    return torch.diag_embed(torch.diagonal(w, dim1=-2, dim2=-1))
+
+
 def _singular_values(w: Tensor) -> Tensor:
     return torch.linalg.svdvals(w)
 
@@ -398,7 +407,7 @@ def _matrix_root(w: Tensor) -> Tensor:
 
 
 def _polar_factors(w: Tensor) -> tuple[Tensor, Tensor]:
-    """The orthogonal and the positive semidefinite factor of a matrix; the second one on the short side."""
+    """The orthogonal and the positive semidefinite factor; the second is on the short side."""
     u, s, vh = torch.linalg.svd(w, full_matrices=False)
     base = vh.mT if w.shape[-2] >= w.shape[-1] else u
     return u @ vh, (base * s[..., None, :]) @ base.mT
@@ -427,7 +436,7 @@ def _layernorm(x: Tensor, axis: int, eps: float) -> Tensor:
 
 def _offdiagonal(w: Tensor) -> Tensor:
     """A matrix without its diagonal."""
-    return w - torch.diag_embed(torch.diagonal(w, dim1=-2, dim2=-1))
+    return w - _diagonal_part(w)
 
 
 def _norm_bound(w: Tensor, axes: int) -> Tensor:
@@ -464,7 +473,8 @@ def _unpad(x: Tensor, kernel: Sequence[int], mode: str) -> Tensor:
         size = x.shape[axis] - left - right
         before, middle, after = x.split([left, size, right], axis)
         if mode == "circular":
-            middle = middle + _placed(before, size, axis, size - left) + _placed(after, size, axis, 0)
+            middle = middle + _placed(before, size, axis, size - left)
+            middle = middle + _placed(after, size, axis, 0)
         elif mode == "reflect":
             middle = middle + _placed(before.flip(axis), size, axis, 1)
             middle = middle + _placed(after.flip(axis), size, axis, size - 1 - right)
@@ -482,7 +492,7 @@ def _placed(part: Tensor, size: int, axis: int, start: int) -> Tensor:
 
 
 def _conv(kernel: Tensor, x: Tensor, mode: str, stride: int, groups: int) -> Tensor:
-    """The convolution ``[out, in, k...]`` on ``[..., in, n...]`` (a correlation, as in deep learning)."""
+    """The convolution ``[out, in, k...]`` on ``[..., in, n...]``, as in deep learning."""
     space = kernel.ndim - 2
     function = F.conv1d if space == 1 else F.conv2d
     flat = x.reshape(-1, *x.shape[x.ndim - space - 1 :])
@@ -491,7 +501,12 @@ def _conv(kernel: Tensor, x: Tensor, mode: str, stride: int, groups: int) -> Ten
 
 
 def _conv_adjoint(
-    kernel: Tensor, y: Tensor, grid: Sequence[int], mode: str, stride: int, groups: int
+    kernel: Tensor,
+    y: Tensor,
+    grid: Sequence[int],
+    mode: str,
+    stride: int,
+    groups: int,
 ) -> Tensor:
     """The adjoint of `_conv` on a grid, on ``[..., out, n...]``."""
     space = kernel.ndim - 2

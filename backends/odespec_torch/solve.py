@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from odespec.ir.expr import TIME, Expr, leaf
+from odespec.ir.expr import TIME, Expr, leaf, postorder
 from odespec.ir.model import Input, Model, State
 from odespec.program.names import Names
 from odespec.program.schedule import changing, invariant, slope_names
 from odespec.program.step import StepProgram
 from odespec.program.terms import ATOM, FULL, NONE, SOME, Term
-from odespec.program.text import indent, quoted, shape_of
+from odespec.program.text import WIDTH, indent, quoted, shape_of
 from odespec_torch.block import Block, number, simplify, worth
-from odespec_torch.layout import broken
+from odespec_torch.layout import broken, listed
 from odespec_torch.support import names as helper_names
 
-RESERVED = frozenset({"self", "torch", "math", "F", "Tensor", "Any", "Mapping", "Sequence", "weights", "saved"})
+RESERVED = frozenset(
+    (
+        *("self", "torch", "math", "F", "Tensor", "Any", "Mapping", "Sequence"),
+        *("weights", "batch", "saved", "shapes", "given", "near", "values", "dtype", "device"),
+    )
+)
 
 
 @dataclass(slots=True)
@@ -53,9 +58,9 @@ def like(model: Model, where: Scope) -> str:
     return f"dtype={source}.dtype, device={source}.device"
 
 
-def read_weights(model: Model, where: Scope, used: frozenset[str] | None = None) -> list[str]:
-    """The weights under their local names; ``used`` restricts them."""
-    wanted = [p.name for p in model.params if used is None or p.name in used]
+def read_weights(model: Model, where: Scope, used: frozenset[str]) -> list[str]:
+    """The used weights under their local names."""
+    wanted = [p.name for p in model.params if p.name in used]
     return [f"{where.arguments[name]} = weights[{quoted(name)}]" for name in wanted]
 
 
@@ -63,9 +68,11 @@ def solve(program: StepProgram, arrays: dict[object, str]) -> list[str]:
     """The body of ``solve``: from the arguments to the final (or saved) states."""
     model, where = program.model, scope(program.model)
     text = like(model, where)
-    lines = ["weights = self._effective() if weights is None else weights", *read_weights(model, where)]
+    used = frozenset(str(n.data) for n in postorder(*_roots(program)) if n.op == "param")
+    lines = ["weights = self._effective() if weights is None else weights", *read_weights(model, where, used)]
     lines += _shapes(model, where)
-    lines += _batch(model, where)
+    narrow = [not any(n.op == "state" for n in postorder(e)) for e in program.update]
+    lines += _batch(model, where, any(narrow))
     lines += _initial(model, where, arrays, text)
     hints = slope_names(program)
     simple = simplify((*program.update, *hints))
@@ -75,6 +82,11 @@ def solve(program: StepProgram, arrays: dict[object, str]) -> list[str]:
     before.keep(invariant(update, changing(model), worth))
     lines += [line for whole in before.lines for line in broken(whole)]
     return [*lines, *_loop(program, where, arrays, text, update, named), *_result(model, where)]
+
+
+def _roots(program: StepProgram) -> tuple[Expr, ...]:
+    """Everything that `solve` computes."""
+    return (*program.update, *(s.initial for s in program.model.states if s.initial is not None))
 
 
 def _shapes(model: Model, where: Scope) -> list[str]:
@@ -93,10 +105,10 @@ def _own_shape(model: Model, a: State | Input) -> tuple[int, ...]:
     return (steps, *a.shape) if per_step else a.shape
 
 
-def _batch(model: Model, where: Scope) -> list[str]:
-    """States get the common batch axes of all arguments."""
+def _batch(model: Model, where: Scope, narrow: bool) -> list[str]:
+    """States get the common batch axes of all arguments. ``narrow``: a step forgets the batch axes of a state."""
     given = arguments(model)
-    if len(given) + len(model.states) - len(model.free_states) < 2:
+    if len(given) + len(model.states) - len(model.free_states) < 2 and not narrow:
         return []
     if not given:
         return ["batch: tuple[int, ...] = ()"]
@@ -118,9 +130,7 @@ def _initial(model: Model, where: Scope, arrays: dict[object, str], text: str) -
             continue
         block = Block(where.names, dict(where.terms), arrays, text, {})
         (value,) = block.add(simplify((s.initial,)))
-        if s.initial.op == "const":
-            value = Term(f"torch.tensor({value.text}, {text})")
-        lines += [*block.lines, f"{where.arguments[s.name]} = {_expanded(value.at(ATOM), s)}"]
+        lines += [*block.lines, f"{where.arguments[s.name]} = {_expanded(_tensor(value, text), s)}"]
     return [line for whole in lines for line in broken(whole)]
 
 
@@ -143,42 +153,48 @@ def _loop(
         targets, sources = [t, *targets], [times, *sources]
     states = tuple(where.arguments[s.name] for s in model.states)
     block = Block(where.names, where.terms, arrays, text, hints)
-    values = block.add(update)
+    values = [
+        v if v.batch == FULL else Term(_expanded(_tensor(v, text), s))
+        for v, s in zip(block.add(update), model.states, strict=True)
+    ]
     body = [line for whole in block.lines for line in broken(whole, 12)]
-    if len(states) == 1:
-        body += broken(f"{states[0]} = {values[0].text}", 12)
-    else:
-        body += _simultaneous(states, values)
+    body += _simultaneous(states, values, where.names)
     save = model.time.save if model.time is not None else None
     if save is None:
-        return [*lines, _head(targets, sources, program.steps), *indent(body)]
+        return [*lines, *_head(targets, sources, program.steps), *indent(body)]
     stride = program.steps // (save - 1)
     count = where.names.declare("i")
     kept = f"({', '.join(states)},)" if len(states) == 1 else f"({', '.join(states)})"
+    keep = [f"saved.append({kept})"]
     return [
         *lines,
         f"saved = [{kept}]",
-        _head(targets, sources, program.steps, count),
+        *_head(targets, sources, program.steps, count if stride > 1 else None),
         *indent(body),
-        *indent([f"if {count} % {stride} == 0:", f"    saved.append({kept})"] if stride > 1 else [f"saved.append({kept})"]),
+        *indent([f"if {count} % {stride} == 0:", *indent(keep)] if stride > 1 else keep),
     ]
 
 
-def _simultaneous(states: tuple[str, ...], values: list[Term]) -> list[str]:
+def _tensor(value: Term, like: str) -> str:
+    """A value that may be a plain number as a tensor."""
+    number = value.batch == NONE and value.text.lstrip("-")[:1].isdigit()
+    return f"torch.tensor({value.text}, {like})" if number else value.at(ATOM)
+
+
+def _simultaneous(states: tuple[str, ...], values: list[Term], names: Names) -> list[str]:
     """All states move at once."""
     line = f"{', '.join(states)} = {', '.join(v.text for v in values)}"
-    if len(line) + 12 <= 100:
-        return [line]
-    lines, names = [], []
+    if len(states) == 1 or len(line) + 12 <= WIDTH:
+        return broken(line, 12)
+    lines, moves = [], []
     for state, value in zip(states, values, strict=True):
-        lines += broken(f"next_{state} = {value.text}", 12)
-        names.append(f"next_{state}")
-    return [*lines, f"{', '.join(states)} = {', '.join(names)}"]
+        name = names.declare(f"next_{state}")
+        lines += broken(f"{name} = {value.text}", 12)
+        moves.append(f"{state} = {name}")
+    return [*lines, *moves]
 
 
 def _leaves(e: Expr) -> frozenset[Expr]:
-    from odespec.ir.expr import postorder
-
     return frozenset(n for n in postorder(e) if not n.args)
 
 
@@ -198,25 +214,26 @@ def _stepped(model: Model, where: Scope) -> tuple[list[str], list[str]]:
     return targets, sources
 
 
-def _head(targets: list[str], sources: list[str], steps: int, count: str | None = None) -> str:
+def _head(targets: list[str], sources: list[str], steps: int, count: str | None = None) -> list[str]:
     if not targets:
-        return f"for {count or '_'} in range({'1, ' + str(steps + 1) if count else steps}):"
+        return [f"for {count or '_'} in range({'1, ' + str(steps + 1) if count else steps}):"]
     several = len(targets) > 1
     variables = ", ".join(targets)
-    source = f"zip({', '.join(sources)})" if several else sources[0]
-    if count is None:
-        return f"for {variables} in {source}:"
-    return f"for {count}, {f'({variables})' if several else variables} in enumerate({source}, 1):"
+    if count is not None:
+        variables = f"{count}, {f'({variables})' if several else variables}"
+        source = f"zip({', '.join(sources)})" if several else sources[0]
+        return listed(f"for {variables} in enumerate(", [source, "1"], "):")
+    return listed(f"for {variables} in zip(", sources, "):") if several else [f"for {variables} in {sources[0]}:"]
 
 
 def _result(model: Model, where: Scope) -> list[str]:
     states = [where.arguments[s.name] for s in model.states]
     if model.time is None or model.time.save is None:
-        return [f"return ({', '.join(states)},)" if len(states) == 1 else f"return {', '.join(states)}"]
+        return [f"return ({states[0]},)"] if len(states) == 1 else listed("return (", states, ")")
     stacks = [f"torch.stack([s[{i}] for s in saved], {-len(s.shape) - 1})" for i, s in enumerate(model.states)]
     if len(stacks) == 1:
         return [f"return ({stacks[0]},)"]
-    return ["return (", *(f"    {stack}," for stack in stacks), ")"]
+    return listed("return (", stacks, ")")
 
 
 def output(program: StepProgram, arrays: dict[object, str]) -> list[str]:

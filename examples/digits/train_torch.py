@@ -60,6 +60,8 @@ def main() -> None:
     options = arguments("digits_torch.png")
     data = digits()
     torch.manual_seed(0)
+    # The matrices are small: a second thread costs more in waiting than it saves.
+    torch.set_num_threads(1)
     module, bound = certified("torch")
     flow = module.GradientFlow()
     network, accuracy = train(flow, data, options.epochs, "gradient flow")

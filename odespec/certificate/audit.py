@@ -260,9 +260,7 @@ class Part:
     def form(self, triples: list[list[str]]) -> Form:
         form = {(min(a, b), max(a, b)): number(c) for a, b, c in triples}
         require(len(form) == len(triples) and all(form.values()), "a form has a repeated or zero entry")
-        require(
-            all(a in self.space and b in self.space for a, b in form), "a form of a vector that is not in the basis"
-        )
+        require(all(self.space[a] == self.space[b] for a, b in form), "a form multiplies vectors of different spaces")
         return form
 
     def inner(self, *terms: tuple[int | Fraction, Vector, Vector]) -> Form:

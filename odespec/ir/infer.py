@@ -11,6 +11,7 @@ from odespec.exact import Irrational, Real, Undecided
 from odespec.ir import calls, numbers, pending
 from odespec.ir import expr as ex
 from odespec.ir.context import Context, quoted
+from odespec.ir.differentiate import linear
 from odespec.ir.expr import Expr
 from odespec.ir.numbers import Constant, array_shape
 from odespec.ir.pending import DoesNotFit, combined
@@ -125,7 +126,9 @@ def _transpose(node: tree.Transpose, a: Value, context: Context) -> Typed:
 
 
 def _transposed(e: Expr, context: Context) -> Expr:
-    """Symmetric parameters are their own transposes."""
+    """Symmetric parameters are their own transposes; numbers stay in front."""
+    if e.op == "mul" and e.args[0].op == "const":
+        return ex.mul(e.args[0], _transposed(e.args[1], context))
     return e if context.structures.get(e) in ("symmetric", "psd", "diagonal") else ex.transpose(e)
 
 
@@ -269,7 +272,7 @@ def _apply(node: tree.Binary, a: Value, b: Value, context: Context) -> Typed:
     if a.scalar or b.scalar:
         return _cannot_apply(node, a, b, context)
     try:
-        return _applied(a, b, context) or _cannot_apply(node, a, b, context)
+        return _checked(node, _applied(a, b, context) or _cannot_apply(node, a, b, context), context)
     except DoesNotFit as error:
         side = node.left if a.pending else node.right
         return context.error("ODE311", side.span, notes=context.origins(node.left, node.right), text=quoted(side),
@@ -285,14 +288,14 @@ def _applied(a: Value, b: Value, context: Context) -> Value | None:
     if b.pending:
         if not a.matrix:
             raise DoesNotFit("an operator stands to the right of a tensor that is no matrix")
-        return Value(ex.matmul(a.expr, pending.as_matrix(b.expr, a.shape[1])), a.axes, kinds)
+        return Value(linear(ex.matmul, a.expr, pending.as_matrix(b.expr, a.shape[1])), a.axes, kinds)
     tensor = bool(a.kinds & {"state", "value", "stage"}) and not b.kinds & {"state", "value", "stage"}
     if b.matrix and a.shape[-1] == b.shape[0] and (len(a.shape) > 2 or (tensor and len(a.shape) == 2)):
-        return Value(ex.matmul_last(a.expr, b.expr), (*a.axes[:-1], b.axes[1]), kinds)
+        return Value(linear(ex.matmul_last, a.expr, b.expr), (*a.axes[:-1], b.axes[1]), kinds)
     if a.matrix and a.shape[1] == b.shape[0]:
-        return Value(ex.matmul(a.expr, b.expr), (a.axes[0], *b.axes[1:]), kinds)
+        return Value(linear(ex.matmul, a.expr, b.expr), (a.axes[0], *b.axes[1:]), kinds)
     if b.matrix and len(a.shape) == 1 and a.shape[0] == b.shape[0]:
-        return Value(ex.matmul(_transposed(b.expr, context), a.expr), (b.axes[1],), kinds)
+        return Value(linear(ex.matmul, _transposed(b.expr, context), a.expr), (b.axes[1],), kinds)
     return None
 
 

@@ -142,7 +142,7 @@ class _Files:
 
 
 def _unusable(path: str, folder: Path | None) -> str | None:
-    """Why a path cannot be that of a used file. Only specs are read: a spec shows nothing of the reader's other files."""
+    """Why a path cannot be that of a used file. Only specs are read: nothing of the reader's other files is shown."""
     if folder is None:
         return "there is no file beside which it could lie"
     if "\0" in path or not path.endswith(".ode"):

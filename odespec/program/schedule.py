@@ -1,4 +1,4 @@
-"""What to compute when, and what to call it: read by every back end that prints a step program as straight-line code."""
+"""What to compute when, and what to call it: for every back end that prints a step program as straight-line code."""
 
 from __future__ import annotations
 

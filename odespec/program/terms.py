@@ -15,8 +15,8 @@ NONE, SOME, FULL = range(3)
 class Term:
     """An expression of the emitted language.
 
-    ``rank``: how tightly it binds. ``batch``: `NONE` (a weight, a number: no leading batch axes), `SOME` (an input: perhaps
-    fewer than the states have) or `FULL` (a state: all of them).
+    ``rank``: how tightly it binds. ``batch``: `NONE` (a weight, a number: no leading batch axes), `SOME` (an input:
+    perhaps fewer than the states have) or `FULL` (a state: all of them).
     """
 
     text: str
@@ -40,7 +40,11 @@ def literal(value: Real) -> Term:
     """
     number = float(value)
     text = repr(number)
-    if isinstance(value, Fraction) and len(text) > 8 and value.numerator.bit_length() < 32 > value.denominator.bit_length():
+    if (
+        isinstance(value, Fraction)
+        and len(text) > 8
+        and value.numerator.bit_length() < 32 > value.denominator.bit_length()
+    ):
         size = f"{abs(value.numerator)} / {value.denominator}"
         return Term(f"-({size})", UNARY) if value < 0 else Term(size, SUM)
     return Term(text, UNARY if number < 0 else ATOM)
@@ -67,4 +71,6 @@ def product(a: Term, b: Term, sign: str = "*") -> Term:
 def call(function: str, *arguments: Term | str) -> Term:
     """A call; text arguments are printed as they are."""
     texts = [a if isinstance(a, str) else a.text for a in arguments]
-    return Term(f"{function}({', '.join(texts)})", ATOM, max((a.batch for a in arguments if isinstance(a, Term)), default=NONE))
+    return Term(
+        f"{function}({', '.join(texts)})", ATOM, max((a.batch for a in arguments if isinstance(a, Term)), default=NONE)
+    )

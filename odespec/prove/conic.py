@@ -1,8 +1,10 @@
-"""Calls of Clarabel on small problems, with the matrix given as a plain object (scipy is never imported)."""
+"""Calls of Clarabel on small problems, with the matrix given as a plain object and scipy left alone (see `blas`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -45,13 +47,26 @@ def solve(objective: Array, matrix: Array, right: Array, nonneg: int, triangles:
     The first ``nonneg`` rows are non-negative numbers; then follow upper triangles by columns, off-diagonal entries
     times sqrt(2), of symmetric matrices of the orders ``triangles``.
     """
-    import clarabel
-
+    clarabel = _clarabel()
     cones: list[Any] = [clarabel.NonnegativeConeT(nonneg)] if nonneg else []
     cones += [clarabel.PSDTriangleConeT(n) for n in triangles]
     quadratic = Csc(np.zeros((len(objective), len(objective))))
     result = clarabel.DefaultSolver(quadratic, objective, Csc(matrix), right, cones, _settings()).solve()
     return Solution(np.array(result.x), np.array(result.s), np.array(result.z), str(result.status))
+
+
+@cache
+def _clarabel() -> ModuleType:
+    """Clarabel, once it has found its linear algebra: at its first semidefinite problem, here one of order 2."""
+    import clarabel
+
+    from odespec.prove.blas import provided
+
+    target, nothing, cones = np.array([1.0, 0.0, 1.0]), np.zeros((3, 3)), [clarabel.PSDTriangleConeT(2)]
+    with provided():
+        clarabel.DefaultSolver(Csc(nothing), target, Csc(-np.eye(3)), target, cones, _settings()).solve()
+    module: ModuleType = clarabel
+    return module
 
 
 def _settings() -> Any:

@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from odespec.ir.expr import postorder
 from odespec.ir.model import Claim, Model
 from odespec.program.lower import NotLowered, lower
 from odespec.prove.confirm import Confirmed
@@ -44,18 +45,20 @@ def levels(
 
 
 def _affordable(net: Network, effort: Effort, operations: int) -> Effort:
-    """Fewer rounds for long programs, fewer still for wide ones."""
-    nodes = len(net.runner.update.nodes) + 120 * sum(len(p.nodes) for _, p in net.runner.solves)
-    width = 1 + net.size / 12 + sum(prod(p.shape) for p in net.model.params) / 100
-    rounds = operations / (nodes * net.runner.program.steps * width)
+    """Fewer rounds for tiny sizes, where little can hide, and for long or wide programs."""
+    nodes = len(net.runner.update.nodes) + 150 * sum(len(p.nodes) for _, p in net.runner.solves)
+    entries = sum(prod(p.shape) * (net.runner.program.steps if p.per_step else 1) for p in net.model.params)
+    operators = sum(prod(n.shape) for r in net.model.constraints for n in postorder(r.operand) if n.op == "conv")
+    width = (1 + net.size / 12 + entries / 100 + operators / 50) * effort.starts / 12
+    rounds = min(effort.rounds, effort.rounds * net.size**2 / 9, operations / (nodes * net.runner.program.steps * width))
     if rounds < 8:
-        return replace(effort, samples=max(40, effort.samples // 4), starts=4, rounds=max(3, min(8, int(2 * rounds))))
-    return replace(effort, rounds=int(min(effort.rounds, rounds)))
+        return replace(effort, samples=max(40, effort.samples // 10), starts=4, rounds=max(3, int(rounds)))
+    return replace(effort, rounds=int(rounds))
 
 
 # --- from a candidate to the final arrays --------------------------------------
 
-GRIDS = (0, 1, 3, 6, 12, 24, None)
+GRIDS = (0, 3, 10, None)
 """Binary digits after the point to which the numbers of a candidate are rounded, the plainest first."""
 
 
@@ -84,7 +87,7 @@ def plainer(net: Network, goal: Goal, candidate: Candidates) -> Iterator[Candida
                 yield sharp
                 continue
             rounded = allowed(net, sharp.map(_rounder(digits)))
-            kept = goal.excess(secant(net, goal, rounded)[0])
+            kept = goal.excess(secant(net, goal, rounded)[0][0])
             if kept > 0.5 * score:
                 yield rounded
 

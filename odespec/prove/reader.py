@@ -44,10 +44,10 @@ class Reader:
         """A new vector for the difference of a leaf."""
         return self.symbols.new(name, e.shape, Difference(e, self.step))
 
-    def begin(self, step: int, moving: dict[Expr, Vector]) -> None:
+    def begin(self, step: int) -> None:
         """What is read from now on belongs to a step of its own, with the copies of the weights of that step."""
         self.step = self.algebra.copy = step
-        self.moving = moving
+        self.moving = {}
         self._memo = {}
 
     def read(self, roots: Iterable[Expr]) -> tuple[Vector, ...]:

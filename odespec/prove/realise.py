@@ -25,6 +25,18 @@ Run = Sequence[Mapping[Expr, Any]]
 """For each step the values of the leaves: states at its start, stages, parameters, inputs, the time."""
 
 
+HIDDEN = 1e-6
+"""Differences below this part of the values that they are differences of may be rounding errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Realised:
+    """The value of each basis vector; ``floor`` is the size below which rounding hides a difference."""
+
+    vectors: tuple[Array, ...]
+    floor: float
+
+
 @dataclass(frozen=True, slots=True)
 class Defect:
     """A relation with its worst constraint: ``size`` is zero where it holds, else relative to the size of its terms."""
@@ -33,26 +45,27 @@ class Defect:
     size: float
 
 
-def realise(reading: Reading, first: Run, second: Run) -> tuple[Array, ...]:
+def realise(reading: Reading, first: Run, second: Run) -> Realised:
     """The value of each basis vector for two runs that share everything but their states."""
     values = _values(reading.recipes, (first, second))
     made: list[Array] = []
     for recipe in reading.recipes:
-        made.append(np.asarray(_made(recipe, made, values, first), dtype=np.float64))
-    return tuple(made[i] for i in reading.basis)
+        made.append(np.asarray(_made(recipe, made, values), dtype=np.float64))
+    largest = max((float(np.linalg.norm(v)) for v in values.values() if isinstance(v, np.ndarray)), default=0.0)
+    return Realised(tuple(made[i] for i in reading.basis), HIDDEN * largest)
 
 
-def defects(problem: GramProblem, vectors: Sequence[Array]) -> tuple[Defect, ...]:
+def defects(problem: GramProblem, realised: Realised) -> tuple[Defect, ...]:
     """By how much actual vectors miss each relation."""
-    products = _Products(vectors)
+    products = _Products(realised)
     return tuple(Defect(r, max((_defect(c, products) for c in expand(r)), default=0.0)) for r in problem.relations)
 
 
-def ratio(problem: GramProblem, vectors: Sequence[Array]) -> float:
-    """The numerator by the denominator; nan where the latter is zero."""
-    products = _Products(vectors)
+def ratio(problem: GramProblem, realised: Realised) -> float:
+    """The numerator by the denominator; nan where rounding hides the latter."""
+    products = _Products(realised)
     below = products.value(problem.denominator)
-    return products.value(problem.numerator) / below if below > 0 else float("nan")
+    return products.value(problem.numerator) / below if below > realised.floor**2 else float("nan")
 
 
 # --- vectors -----------------------------------------------------------------------
@@ -78,7 +91,7 @@ def _values(recipes: Sequence[Recipe], runs: tuple[Run, Run]) -> Values:
     }
 
 
-def _made(recipe: Recipe, made: list[Array], values: Values, run: Run) -> Array:
+def _made(recipe: Recipe, made: list[Array], values: Values) -> Array:
     if isinstance(recipe, Difference):
         return np.asarray(values[recipe.expr, recipe.step, 0] - values[recipe.expr, recipe.step, 1])
     if isinstance(recipe, Times):
@@ -141,15 +154,15 @@ def _spread(y: Array, atom: Atom) -> Array:
 class _Products:
     """Inner products of the vectors, with the sizes that rounding errors are relative to."""
 
-    def __init__(self, vectors: Sequence[Array]) -> None:
-        self.vectors = vectors
-        self.norms = [float(np.linalg.norm(v)) for v in vectors]
+    def __init__(self, realised: Realised) -> None:
+        self.vectors = realised.vectors
+        self.sizes = [float(np.linalg.norm(v)) + realised.floor for v in self.vectors]
 
     def value(self, form: Form) -> float:
         return sum(float(c) * float(np.sum(self.vectors[i] * self.vectors[j])) for (i, j), c in form)
 
     def scale(self, form: Form) -> float:
-        return sum(abs(float(c)) * self.norms[i] * self.norms[j] for (i, j), c in form)
+        return sum(abs(float(c)) * self.sizes[i] * self.sizes[j] for (i, j), c in form)
 
 
 def _defect(constraint: Constraint, products: _Products) -> float:
@@ -162,4 +175,4 @@ def _defect(constraint: Constraint, products: _Products) -> float:
     return max(0.0, -float(np.linalg.eigvalsh(matrix)[0]) / scale)
 
 
-__all__ = ["Defect", "Run", "defects", "ratio", "realise"]
+__all__ = ["Defect", "Realised", "Run", "defects", "ratio", "realise"]

@@ -29,8 +29,8 @@ class Budget:
 
     effort: Effort = Effort()
     sizes: tuple[int, ...] = (1, 2, 3)
-    operations: int = 24_000
-    confirmations: int = 6
+    operations: int = 30_000
+    confirmations: int = 4
     deadline: float | None = None
 
     def over(self) -> bool:

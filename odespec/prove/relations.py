@@ -80,7 +80,7 @@ def read_solvability(program: StepProgram) -> Reading | None:
     reader = Reader(_knowledge(program))
     unknowns = [u for s in program.solves for u in s.unknowns]
     found = {u: reader.leaf(u, _stage_name(program.model, u)) for u in unknowns}
-    reader.begin(0, found)
+    reader.moving = dict(found)
     values = reader.read(v for s in program.solves for v in s.values)
     residuals = [combine((1, found[u]), (-1, v)) for u, v in zip(unknowns, values, strict=True)]
     return _assemble("solvability", reader, [(y, y) for y in found.values()], [(r, r) for r in residuals])
@@ -94,8 +94,9 @@ def read_step(program: StepProgram, *, lower: bool, steps: int = 1, at: int | No
     now = list(start)
     for k in range(steps):
         roots, values, unknowns = _at_step(program, None if at is None else at + k)
+        reader.begin(k)
         named = {u: reader.leaf(u, _stage_name(program.model, u) + (f"[{k}]" if k else "")) for u in unknowns}
-        reader.begin(k, dict(zip(states, now, strict=True)) | named)
+        reader.moving = dict(zip(states, now, strict=True)) | named
         now = list(reader.read(roots))
         for unknown, value in zip(unknowns, reader.read(values), strict=True):
             reader.equations.append(combine((1, named[unknown]), (-1, value)))
@@ -108,7 +109,7 @@ def read_flow(model: Model, *, lower: bool) -> Reading:
     time = REAL if model.time is None else Interval(_low(model.time.start), _high(model.time.end))
     reader = Reader(Knowledge(model, time))
     moving = {s: reader.leaf(s, f"e[{s.data}]") for s in states}
-    reader.begin(0, moving)
+    reader.moving = dict(moving)
     pairs = list(zip(moving.values(), reader.read(model.field), strict=True))
     return _assemble("flow", reader, pairs, [(e, e) for e in moving.values()], lower=lower)
 

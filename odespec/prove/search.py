@@ -57,12 +57,16 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """Counts: random samples, starts of the ascent, rounds of it, and children of each start in a round."""
+    """Counts: random samples, starts of the ascent, rounds of it, and children of each start in a round.
 
-    samples: int = 400
-    starts: int = 12
-    rounds: int = 60
+    ``faint``: the least violation, in relation to the bound, that is looked at in the end.
+    """
+
+    samples: int = 800
+    starts: int = 24
+    rounds: int = 160
     children: int = 8
+    faint: float = 1e-8
 
 
 # --- candidates ----------------------------------------------------------------
@@ -120,7 +124,8 @@ def moved(net: Network, c: Candidates, rng: Rng, size: Array) -> Candidates:
         scale = np.sqrt(np.mean(v.reshape(len(v), -1) ** 2, axis=1)).reshape(column)
         step = rng.standard_normal(v.shape) * (scale + 0.1 * (rng.random(column) < 0.2)) * size.reshape(column)
         factor = np.where(rng.random(column) < 0.2, np.exp(rng.standard_normal(column) * 3 * size.reshape(column)), 1.0)
-        return np.asarray(np.where(rng.random(column) < 0.6, v * factor + step, v))
+        part = (rng.random(v.shape) < 0.3) | (rng.random(column) < 0.5)
+        return np.asarray(np.where(part & (rng.random(column) < 0.6), v * factor + step, v))
 
     def redrawn(n: str, v: Array) -> Array:
         v = v.copy()
@@ -135,22 +140,54 @@ def moved(net: Network, c: Candidates, rng: Rng, size: Array) -> Candidates:
 # --- measures ------------------------------------------------------------------
 
 
-def measure(net: Network, goal: Goal, c: Candidates) -> tuple[Array, Array]:
-    """The ratio that each candidate shows, and the offset to the second state that shows it.
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """``ratio`` that each candidate shows, ``offset`` to the second state that shows it, ``score`` by which it is ranked."""
+
+    ratio: Array
+    offset: Array
+    score: Array
+
+
+def measure(net: Network, goal: Goal, c: Candidates) -> Measured:
+    """The ratio of a batch along the most promising direction.
 
     The Jacobian only gives the direction: at a kink its columns may belong to different pieces. The ratio is that of two
     states, far enough from each other that rounding does not matter.
     """
     step = 1e-6 * magnitude(c)
     with np.errstate(all="ignore"):
-        direction = _direction(differences(net, c.weights, c.x, c.inputs, step), goal)
+        jacobian = differences(net, c.weights, c.x, c.inputs, step)
+        direction = _direction(jacobian, goal)
         length = (step / np.maximum(np.max(np.abs(direction), axis=-1), 1e-300))[..., None]
         offsets = np.stack([direction * length, -direction * length, *([c.offset] if goal.side == "lower" else [])])
-        ratios = secant(net, goal, replace(c, offset=offsets))
+        ratios, images = secant(net, goal, replace(c, offset=offsets))
+        hint = _asymmetry(jacobian) * _straight(images)
     score = _score(ratios, goal)
-    best = np.argmax(score, axis=0)
-    rows = np.arange(len(c))
-    return ratios[best, rows], offsets[best, rows]
+    best, rows = np.argmax(score, axis=0), np.arange(len(c))
+    return Measured(ratios[best, rows], offsets[best, rows], score[best, rows] + HINT * hint)
+
+
+HINT = 1e-6
+"""The weight of the asymmetry of the Jacobian in the ranking.
+
+Where every stage sees the same slopes, a gradient flow has a symmetric Jacobian and often the ratio one exactly: the
+ascent has nothing to climb. Stages that see different slopes make it asymmetric, and only then it can expand.
+"""
+
+
+def _asymmetry(jacobian: Array) -> Array:
+    """Between 0 and 1 for square matrices."""
+    if jacobian.shape[-1] != jacobian.shape[-2]:
+        return np.zeros(jacobian.shape[:-2])
+    size = np.linalg.norm(np.nan_to_num(jacobian - np.swapaxes(jacobian, -1, -2), posinf=0.0, neginf=0.0), axis=(-2, -1))
+    return np.asarray(size / (1.0 + size))
+
+
+def _straight(images: Array) -> Array:
+    """Whether the map is linear along the direction: not at a kink, where difference quotients deceive."""
+    forth, back = images[0], images[1]
+    return np.linalg.norm(forth + back, axis=-1) <= 1e-3 * np.linalg.norm(forth - back, axis=-1)
 
 
 def magnitude(c: Candidates) -> Array:
@@ -159,12 +196,13 @@ def magnitude(c: Candidates) -> Array:
     return np.asarray(1.0 + sum(np.max(np.abs(v.reshape(len(v), -1)), axis=1) for v in tensors))
 
 
-def secant(net: Network, goal: Goal, c: Candidates) -> Array:
-    """The ratio of the distances of x and x + offset after and before."""
+def secant(net: Network, goal: Goal, c: Candidates) -> tuple[Array, Array]:
+    """The ratio of the distances of x and x + offset after and before, and the differences of their images."""
     with np.errstate(all="ignore"):
         start, end = np.broadcast_arrays(c.x, c.x + c.offset)
         images = apply(net, FLOAT, c.weights, np.stack([start, end]), c.inputs)
-        return np.asarray(norm(images[1] - images[0], goal.p) / norm(end - start, goal.p))
+        moved = images[1] - images[0]
+        return np.asarray(norm(moved, goal.p) / norm(end - start, goal.p)), moved
 
 
 def _direction(jacobian: Array, goal: Goal) -> Array:
@@ -187,56 +225,60 @@ def _direction(jacobian: Array, goal: Goal) -> Array:
 
 def search(net: Network, goal: Goal, rng: Rng, effort: Effort, stop: Callable[[], bool]) -> Iterator[Candidates]:
     """Candidates, one at a time, that seem to break the claim: clear ones at once, faint ones after the whole ascent."""
-    pool, ratios = _first(net, goal, rng, effort.samples)
-    yield from _promising(pool, ratios, goal, CLEAR)
-    order = np.argsort(-_score(ratios, goal))[: effort.starts]
-    starts, ratios = pool.take(order), ratios[order]
-    size = np.full(len(starts), 0.5)
+    pool, found = _first(net, goal, rng, effort.samples)
+    yield from _promising(pool, found, goal, CLEAR)
+    order = np.argsort(-found.score)[: effort.starts]
+    pool, found = pool.take(order), _taken(found, order)
+    size = np.full(len(pool), 0.5)
     for _ in range(effort.rounds):
         if stop():
             return
-        starts, ratios, size = _round(net, goal, rng, starts, ratios, size, effort.children)
-        yield from _promising(starts, ratios, goal, CLEAR)
-    yield from _promising(starts, ratios, goal, FAINT)
+        pool, found, size = _round(net, goal, rng, pool, found, size, effort.children)
+        yield from _promising(pool, found, goal, CLEAR)
+    yield from _promising(pool, found, goal, effort.faint)
 
 
-def _first(net: Network, goal: Goal, rng: Rng, count: int) -> tuple[Candidates, Array]:
+def _first(net: Network, goal: Goal, rng: Rng, count: int) -> tuple[Candidates, Measured]:
     pool = random_candidates(net, rng, count)
-    ratios, offset = measure(net, goal, pool)
-    return replace(pool, offset=offset), ratios
+    found = measure(net, goal, pool)
+    return replace(pool, offset=found.offset), found
+
+
+def _taken(found: Measured, rows: Array) -> Measured:
+    return Measured(found.ratio[rows], found.offset[rows], found.score[rows])
 
 
 def _score(ratios: Array, goal: Goal) -> Array:
     return np.where(np.isfinite(ratios), goal.excess(ratios), -np.inf)
 
 
-CLEAR, FAINT = 1e-3, 1e-8
-"""Violations in relation to the bound."""
+CLEAR = 1e-3
+"""A violation, in relation to the bound, that is worth a look at once."""
 
 
-def _promising(pool: Candidates, ratios: Array, goal: Goal, least: float) -> Iterator[Candidates]:
-    score = _score(ratios, goal)
-    for i in np.argsort(-score)[:3]:
-        if score[i] > least * max(goal.target, 1e-3):
+def _promising(pool: Candidates, found: Measured, goal: Goal, least: float) -> Iterator[Candidates]:
+    excess = _score(found.ratio, goal)
+    for i in np.argsort(-excess)[:3]:
+        if excess[i] > least * max(goal.target, 1e-3):
             yield pool.take(np.array([i]))
 
 
 def _round(
-    net: Network, goal: Goal, rng: Rng, starts: Candidates, ratios: Array, size: Array, children: int
-) -> tuple[Candidates, Array, Array]:
+    net: Network, goal: Goal, rng: Rng, starts: Candidates, found: Measured, size: Array, children: int
+) -> tuple[Candidates, Measured, Array]:
     """One generation of every start; the step grows after a success and shrinks after a failure (the 1/5 rule)."""
     n = len(starts)
     parents = np.repeat(np.arange(n), children)
     young = moved(net, starts.take(parents), rng, size[parents])
-    found, offset = measure(net, goal, young)
-    young = replace(young, offset=offset)
-    table = _score(found, goal).reshape(n, children)
+    new = measure(net, goal, young)
+    young = replace(young, offset=new.offset)
+    table = new.score.reshape(n, children)
     best = np.argmax(table, axis=1) + children * np.arange(n)
-    better = table.max(axis=1) > _score(ratios, goal)
-    both = starts.join(young)
-    chosen = both.take(np.where(better, n + best, np.arange(n)))
+    better = table.max(axis=1) > found.score
+    rows = np.where(better, n + best, np.arange(n))
     size = np.clip(size * np.where(better, 1.5, 0.85), 1e-4, 2.0)
-    return chosen, np.where(better, found[best], ratios), size
+    both = Measured(*(np.concatenate([getattr(m, key) for m in (found, new)]) for key in ("ratio", "offset", "score")))
+    return starts.join(young).take(rows), _taken(both, rows), size
 
 
 def pairs(net: Network, goal: Goal, c: Candidates) -> list[tuple[float, Array, Array]]:
@@ -259,7 +301,7 @@ def pairs(net: Network, goal: Goal, c: Candidates) -> list[tuple[float, Array, A
         ends[0],
         ends[1] - ends[0],
     )
-    score = _score(secant(net, goal, batch), goal)
+    score = _score(secant(net, goal, batch)[0], goal)
     best = float(score.max())
     with np.errstate(divide="ignore"):
         width = np.abs(np.log10(np.max(np.abs(batch.offset), axis=1)))

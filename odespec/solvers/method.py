@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.exact import Real
+from odespec.solvers.quadratic import simplified
 
 Row = tuple[Real, ...]
 
@@ -123,10 +124,14 @@ def runge_kutta(A: str, b: str, b_embedded: str | None = None) -> RungeKutta:
 
 
 def tableau(A: tuple[Row, ...], b: Row, b_embedded: Row | None = None) -> RungeKutta:
-    """A tableau from numbers, rows padded with zeros, c the row sums."""
+    """A tableau from numbers, written in their simplest form; rows padded with zeros, c the row sums."""
     zero: Real = Fraction(0)
-    rows = tuple(row + (zero,) * (len(b) - len(row)) for row in A)
-    return RungeKutta(rows, b, tuple(sum(row, zero) for row in rows), b_embedded)
+    rows = tuple(_simple(row) + (zero,) * (len(b) - len(row)) for row in A)
+    return RungeKutta(rows, _simple(b), _simple(tuple(sum(row, zero) for row in rows)), b_embedded)
+
+
+def _simple(row: Row) -> Row:
+    return tuple(simplified(x) for x in row)
 
 
 def consistent(scheme: RungeKutta) -> RungeKutta:

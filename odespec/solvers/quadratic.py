@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-from odespec.exact import Irrational, Real, Undecided
+from odespec.exact import Irrational, Real, Undecided, root
 
 TRIAL = 10_000
 
@@ -90,6 +90,15 @@ def quadratic(value: Real) -> Quadratic:
     if value.op == "inv":
         return ONE / args[0]
     return _square_root(value, args[0])
+
+
+def simplified(value: Real) -> Real:
+    """The same number as ``a + b sqrt(d)``, where it is one."""
+    try:
+        x = quadratic(value)
+    except Undecided:
+        return value
+    return x.a if x.b == 0 else x.a + x.b * root(Fraction(x.d), 2)
 
 
 def _square_root(value: Irrational, radicand: Quadratic) -> Quadratic:

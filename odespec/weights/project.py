@@ -165,64 +165,62 @@ def _scaled(v: Array, size: Array, bound: float) -> Array:
 
 # --- constraints on composite expressions --------------------------------------
 
-HALVINGS = 60
+ROUNDS = 4
 
 
 def _shrink(model: Model, relation: Relation, values: dict[str, Array], tighten: float) -> None:
-    """Scale the parameters of a composite constraint down until it holds, each sample by its own factor."""
-    declared: dict[str, Param | Input] = {p.name: p for p in model.params}
-    names = sorted(str(n) for op, n in leaves(relation.operand) if op == "param")
-    if not names or any(declared[n].per_step for n in names) or any(declared[n].structure in DISCRETE for n in names):
-        return _shrink_steps(model, relation, values, tighten) if names else None
-    for _ in range(HALVINGS):
-        try:
-            good = obeyed(relation, {("param", n): values[n] for n in names}, tighten)
-        except Unsupported:
-            return None
-        if good.all():
-            return None
-        factor = np.where(good, 1.0, 0.8)
-        for n in names:
-            values[n] = values[n] * factor[(...,) + (None,) * len(declared[n].shape)]
-    return None
+    """Scale the parameters of a composite constraint down until it holds, each sample by its own factor.
 
-
-def _shrink_steps(model: Model, relation: Relation, values: dict[str, Array], tighten: float) -> None:
-    """The same where copies differ by step: one factor for all of them."""
+    The factor is exact where what is bounded is homogeneous in them, whatever the degree; else a few halvings follow.
+    """
     declared = {p.name: p for p in model.params}
     names = sorted(str(n) for op, n in leaves(relation.operand) if op == "param")
     moved = [n for n in names if declared[n].structure not in DISCRETE]
-    for _ in range(HALVINGS):
-        spread = {
-            ("param", n): values[n] if declared[n].per_step else np.expand_dims(values[n], -1 - len(declared[n].shape))
-            for n in names
-        }
-        try:
-            good = obeyed(relation, spread, tighten).all(axis=-1)
-        except Unsupported:
-            return
-        if good.all():
-            return
-        factor = np.where(good, 1.0, 0.8)
-        for n in moved:
-            axes = len(declared[n].shape) + int(declared[n].per_step)
-            values[n] = values[n] * factor[(...,) + (None,) * axes]
+    varying = any(declared[n].per_step for n in names)
+
+    def spread(n: str, factor: Array | float) -> Array:
+        axes = len(declared[n].shape)
+        v = values[n] if declared[n].per_step or not varying else np.expand_dims(values[n], -1 - axes)
+        return np.asarray(v * (np.asarray(factor)[(...,) + (None,) * (axes + varying)] if n in moved else 1.0))
+
+    def excess(factor: Array | float) -> Array:
+        """How many times too large, at the worst step."""
+        found = overshoot(relation, {("param", n): spread(n, factor) for n in names}, tighten)
+        return np.asarray(found.max(axis=-1) if varying else found)
+
+    try:
+        over = excess(1.0)
+        total = np.ones(over.shape)
+        for _ in range(ROUNDS):
+            bad = over > 1.0
+            if not bad.any():
+                break
+            half = excess(total / 2)
+            degree = np.clip(np.log2(np.maximum(over, 1e-300) / np.maximum(half, 1e-300)), 0.25, 8.0)
+            factor = np.where(np.isfinite(over), over ** (-1.0 / degree), 0.5)
+            total = np.where(bad, total * factor, total)
+            over = excess(total)
+        total = np.where(over > 1.0 + 1e-9, 0.0, total)
+    except Unsupported:
+        return
+    for n in moved:
+        values[n] = values[n] * total[(...,) + (None,) * (len(declared[n].shape) + declared[n].per_step)]
 
 
-def obeyed(relation: Relation, own: Mapping[tuple[str, object], Array], tighten: float = 0.0) -> Array:
-    """Whether each sample obeys a relation, in float64. Raises `Unsupported`."""
+def overshoot(relation: Relation, own: Mapping[tuple[str, object], Array], tighten: float = 0.0) -> Array:
+    """The quantity of each sample in relation to its bound (at most one where it obeys); infinite below a lower bound.
+
+    Raises `Unsupported`.
+    """
     if isinstance(relation.lower, Expr) or isinstance(relation.upper, Expr):
         raise Unsupported("a bound that is no number")
     lower, upper = _tightened(relation.lower, relation.upper, tighten)
     value = np.nan_to_num(evaluate(plan((relation.operand,)), FLOAT, own)[0])
-    axes = len(relation.operand.shape)
-    smallest, largest = _extent(relation, value, axes)
-    good = np.ones(value.shape[: value.ndim - axes], dtype=bool)
-    if lower is not None:
-        good &= smallest >= lower
+    smallest, largest = _extent(relation, value, len(relation.operand.shape))
+    over = np.zeros(np.shape(largest))
     if upper is not None:
-        good &= largest <= upper
-    return good
+        over = np.where(largest <= upper, 1.0, np.where(upper > 0, largest / max(upper, 1e-300), np.inf))
+    return np.asarray(np.where(smallest < lower, np.inf, over) if lower is not None else over)
 
 
 def _extent(relation: Relation, value: Array, axes: int) -> tuple[Array, Array]:

@@ -201,9 +201,12 @@ def arguments(model, batches=((3,),), seed=0):
 
 def drawn(module, seed=0):
     """Effective weights of random raw parameters, away from zero."""
-    params = module.init(jax.random.key(seed))
-    noisy = jax.tree.map(lambda a: a + 0.3 * jax.random.normal(jax.random.key(seed + 1), a.shape, a.dtype), params)
-    return {name: np.array(w) for name, w in module.weights(noisy).items()}
+
+    def make(key):
+        params = module.init(key)
+        return module.weights(jax.tree.map(lambda a: a + 0.3 * jax.random.normal(key, a.shape, a.dtype), params))
+
+    return {name: np.array(w) for name, w in jax.jit(make)(jax.random.key(seed)).items()}
 
 
 def assert_close(found, expected, tolerance=1e-12):

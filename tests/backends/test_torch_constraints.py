@@ -52,7 +52,10 @@ def conv_norm(w, groups=1):
 
     out, grid = w.shape[0], (5, 6)
     node = Expr(
-        "conv", (Expr("param", (), w.shape, "W"),), (out, *grid, w.shape[1] * groups, *grid), Convolution(grid, groups=groups)
+        "conv",
+        (Expr("param", (), w.shape, "W"),),
+        (out, *grid, w.shape[1] * groups, *grid),
+        Convolution(grid, groups=groups),
     )
     return np.linalg.norm(operators.convolution(w, node).matrix(), 2)
 
@@ -155,7 +158,7 @@ CASES = {
     "conv_grouped": (lambda kit: conv_model(kit, groups=2), lambda w: conv_norm(w, 2) - T),
 }
 LOOSE = {"eig": 3, "eig_negative": 1, "sigma": 2, "sigma_wide": 2}
-"""Constraints whose inner bound is kept up to rounding in the outer one, which a product with an orthogonal factor has."""
+"""The size of a weight at which an inner bound is rounded, where there is one."""
 
 
 def stored(kind, shape, rng):
@@ -226,7 +229,7 @@ def test_structures_hold(kit, emitted, structure, kind):
     store(net, kind, np.random.default_rng(1))
     W = net.weights()["W"].numpy()
     size = max(np.abs(W).max(), 1e-300)
-    close = dict(rtol=0, atol=1e-13 * size)
+    close = {"rtol": 0, "atol": 1e-13 * size}
     if structure == "skew":
         np.testing.assert_array_equal(W, -W.T)
     elif structure in ("symmetric", "psd"):
@@ -284,14 +287,26 @@ def extreme(name, rng):
 PURE = ["orthogonal", "stochastic"]
 LOADED = [
     *("spectral", "spectral_per_step", "rows", "entries", "at_least", "skew", "symmetric", "eig", "psd_norm"),
-    *("diagonal", "sigma", "sigma_wide", "skew_part", "both_parts", "euclid", "absolute", "scalar", "zero", "conv", *PURE),
+    *(
+        "diagonal",
+        "sigma",
+        "sigma_wide",
+        "skew_part",
+        "both_parts",
+        "euclid",
+        "absolute",
+        "scalar",
+        "zero",
+        "conv",
+        *PURE,
+    ),
 ]
 
 
 @pytest.mark.parametrize("name", LOADED)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_every_allowed_weight_can_be_loaded(kit, emitted, name, dtype):
-    """`weights()` after `load_weights(w)` is w up to ``(rows + columns + 16) * eps`` of its size; it is a fixed point."""
+    """`weights()` after `load_weights(w)` is w up to ``(rows + columns + 16) * eps`` of its size, and stays so."""
     model = matrix_model(kit, lambda k, W: None, name, (D, D)) if name in PURE else CASES[name][0](kit)
     net = emitted(backend, model).Net(dtype=dtype)
     store(net, "normal", np.random.default_rng(3))

@@ -105,7 +105,10 @@ def tokens(k):
 
 def state_matrix(k):
     X, y, u = k.state("X", 3, 3), k.state("y", 3), k.input("u", 3)
-    return (matmul(Expr("offdiag", (X,), (3, 3)), transpose(X)), add(matmul(X, y), matmul(Expr("diag", (y,), (3, 3)), u)))
+    return (
+        matmul(Expr("offdiag", (X,), (3, 3)), transpose(X)),
+        add(matmul(X, y), matmul(Expr("diag", (y,), (3, 3)), u)),
+    )
 
 
 def norms(k):
@@ -215,7 +218,9 @@ def test_every_activation(kit, emitted):
     value = full(0, (5,))
     for name, entry in ACTIVATIONS.items():
         argument = z if name in ("log", "sqrt", "exp") else mul(const(3), x)
-        value = add(value, act(name, neg(argument) if name == "exp" else argument, (Fraction(1, 5),) * len(entry.parameters)))
+        value = add(
+            value, act(name, neg(argument) if name == "exp" else argument, (Fraction(1, 5),) * len(entry.parameters))
+        )
     assert_parity(k.model(value, solver="euler", steps=1), emitted)
 
 

@@ -101,7 +101,10 @@ def evidence(problem: GramProblem, target: Target, steps: int, bound: float) -> 
 
 
 CASES: dict[str, tuple[dict[str, Any], list[tuple[Callable[[], GramProblem], str, Fraction, float]]]] = {
-    "nonexpansive": ({"name": "nonexpansive", "text": "nonexpansive"}, [(lambda: euler_step("1/10"), "lipschitz", Q(1), 1.0)]),
+    "nonexpansive": (
+        {"name": "nonexpansive", "text": "nonexpansive"},
+        [(lambda: euler_step("1/10"), "lipschitz", Q(1), 1.0)],
+    ),
     "named": (
         {"name": "lipschitz", "text": "lipschitz <= L", "upper": Q(3, 2)},
         [(lambda: euler_step("1/10"), "lipschitz", Q(3, 2), 1.0)],

@@ -156,7 +156,7 @@ SMOOTH = ("tanh", "sigmoid", "softplus", "sin", "logcosh", "arctan", "gelu", "si
 @st.composite
 def vectors(draw: st.DrawFn, depth: int = 4) -> Expr:
     if depth == 0:
-        return draw(st.sampled_from([x, x, leaf("param", "S", (D, D)) and matmul(S, x)]))
+        return draw(st.sampled_from([x, x, matmul(S, x)]))
     kind = draw(st.sampled_from(["act", "add", "mul", "matmul", "scale", "gate", "softmax", "div"]))
     a = draw(vectors(depth - 1))
     if kind == "act":
@@ -214,5 +214,5 @@ def test_deep_chains_are_linear() -> None:
         gradient(ex.total(e), x)
         return time.perf_counter() - start
 
-    small = min(seconds(500) for _ in range(3))
-    assert min(seconds(4000) for _ in range(3)) < 8 * 4 * max(small, 1e-3)
+    small = min(seconds(250) for _ in range(3))
+    assert min(seconds(2000) for _ in range(2)) < 8 * 4 * max(small, 1e-3)
