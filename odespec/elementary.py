@@ -1,6 +1,6 @@
 """Elementary functions of rational numbers, enclosed between rational numbers.
 
-Each function gives bounds about ``BITS`` bits tight, absolutely where values are small and relatively where they are large.
+The bounds are about ``BITS`` bits tight, absolutely where values are small, relatively where they are large.
 Series are summed in fixed point with both directions of rounding; remainders are bounded by their geometric majorants.
 """
 

@@ -41,9 +41,15 @@ def emit(spec: Spec, target: str, checked: Sequence[Checked], force: bool) -> st
             spec_hash=spec_hash(spec),
             version=__version__,
             programs=tuple(programs),
-            verdicts=tuple(tuple((_header(v), v.verdict) for v in c.verdicts) for c in checked),
+            verdicts=tuple(_verdicts(p, checked) for p in programs),
         )
     )
+
+
+def _verdicts(program: StepProgram, checked: Sequence[Checked]) -> tuple[tuple[str, str], ...]:
+    """The claims of a program's model with their verdicts; none where it was not checked."""
+    found = (c for c in checked if c.model.name == program.model.name)
+    return tuple((_header(v), v.verdict) for c in found for v in c.verdicts)
 
 
 def _text(verdict: Verdict) -> str:

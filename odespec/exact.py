@@ -1,8 +1,8 @@
 """Exact real numbers: fractions, and irrational numbers as expressions that can be enclosed as tightly as asked.
 
-A number of a spec or of a Butcher tableau is a `Fraction` wherever it is rational. The others (``sqrt(2)``, a cube root in
-a composition method) are `Irrational`: a small expression with an enclosure in rational numbers at any precision. Both
-support ``+ - * /`` with each other; `power` takes rational powers.
+A number of a spec or of a Butcher tableau is a `Fraction` wherever it is rational. The others (``sqrt(2)``, a cube root
+in a composition method) are `Irrational`: a small expression with an enclosure in rational numbers at any precision.
+Both support ``+ - * /`` with each other; `power` takes rational powers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import isqrt, prod
 MAX_BITS = 8192
 
 
-class Undecided(ArithmeticError):
+class Undecided(ArithmeticError):  # noqa: N818
     """An irrational number could not be told from zero with `MAX_BITS` bits."""
 
 
@@ -191,8 +191,8 @@ def _rounded(interval: tuple[Fraction, Fraction], bits: int) -> tuple[Fraction, 
 def separation(value: Real) -> int:
     """A number s of bits such that a value is either zero or at least ``2 ** -s`` in size.
 
-    The bound of Burnikel, Fleischer, Mehlhorn & Schirra, "A strong and easily computable separation bound for arithmetic
-    expressions involving radicals", Algorithmica 27 (2000).
+    The bound of Burnikel, Fleischer, Mehlhorn & Schirra, "A strong and easily computable separation bound for
+    arithmetic expressions involving radicals", Algorithmica 27 (2000).
     """
     roots: set[Irrational] = set()
     above, below = _sizes(value, roots)
@@ -201,7 +201,7 @@ def separation(value: Real) -> int:
 
 
 def _sizes(value: Real, roots: set[Irrational]) -> tuple[int, int]:
-    """Bounds of the binary logarithms of u and l, where the value is a quotient of algebraic integers of these sizes."""
+    """Bounds of the binary logarithms of u and l: the value is a quotient of algebraic integers of these sizes."""
     if isinstance(value, Fraction):
         return value.numerator.bit_length(), value.denominator.bit_length()
     parts = [_sizes(a, roots) for a in value.args]
@@ -219,7 +219,7 @@ def _sizes(value: Real, roots: set[Irrational]) -> tuple[int, int]:
 
 
 def sign(value: Real | int) -> int:
-    """-1, 0 or 1. Raises `Undecided` where telling an irrational number from zero would take more than `MAX_BITS` bits."""
+    """-1, 0 or 1. Raises `Undecided` where telling an irrational number from zero takes more than `MAX_BITS` bits."""
     value = _real(value)
     if isinstance(value, Fraction):
         return (value > 0) - (value < 0)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
-_CHECKOUT = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
 
 
-def data_dir(name: str) -> Traversable:
+def data_dir(name: str) -> Path:
     """Return ``odespec/_data/<name>`` (wheel), else ``<checkout>/<name>``."""
-    packaged = files("odespec").joinpath("_data", name)
-    return packaged if packaged.is_dir() else _CHECKOUT / name
+    packaged = _PACKAGE / "_data" / name
+    return packaged if packaged.is_dir() else _PACKAGE.parent / name

@@ -30,7 +30,6 @@ def run(
     inputs: Sequence[np.ndarray],
 ) -> tuple[np.ndarray, ...]:
     """The final states in float64; see `odespec_jax.backend`."""
-    import jax
     import numpy as np
 
     owner = load(path).MODELS.get(model)
@@ -38,8 +37,8 @@ def run(
         raise LookupError(f"{path} has no model `{model}`")
     with _float64():
         params = owner.load_weights(weights, dtype=np.float64)
-        network = jax.jit(lambda params, *given: owner.solve(owner.weights(params), *given))
-        found = network(params, *(np.asarray(a, np.float64) for a in (*states, *inputs)))
+        given = [np.asarray(a, np.float64) for a in (*states, *inputs)]
+        found = owner.solve(owner.weights(params), *given)
         return tuple(np.asarray(a) for a in found)
 
 

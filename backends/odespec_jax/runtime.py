@@ -68,7 +68,7 @@ def _gram_iteration(u: Array) -> tuple[Array, Array]:
 
     start = (gram / first, jnp.zeros_like(first), jnp.full_like(first, 0.5))
     power, log, _ = jax.lax.fori_loop(0, rounds, square, start)
-    bound = jnp.sqrt(first * jnp.exp(log))
+    bound = jnp.maximum(jnp.sqrt(first * jnp.exp(log)), info.tiny)
     weight = _times(power, power)
     return bound[..., 0, 0], (_times(u, weight) if tall else _times(weight, u)) / bound
 

@@ -103,8 +103,8 @@ def _applied(step: Step, v: str, plan: Enforcement) -> str:
         lower, upper = step.numbers
         return f"_{step.op}({v}, {_text(lower, above)}, {_text(upper, below)})"
     if step.op == "centre":
-        axes = tuple(i - len(plan.param.shape) for i in step.axes)
-        return f"_centre({v}, {_text(step.numbers[0])}, {shape_of(axes)})"
+        last = [i - len(plan.param.shape) for i in step.axes]
+        return f"_centre({v}, {_text(step.numbers[0])}, {shape_of(last)})"
     return f"_{step.op}({', '.join([v, *map(_text, step.numbers)])})"
 
 

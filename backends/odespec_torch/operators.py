@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from odespec.activations import ACTIVATIONS
+from odespec.exact import Real
 from odespec.ir.expr import Convolution, Expr
 from odespec.program.terms import ATOM, NONE, POWER, SUM, Term, call, literal, product, total
 from odespec.program.text import shape_of
@@ -65,9 +66,11 @@ def _matmul(node: Expr, args: tuple[Term, ...]) -> Term:
     if node.data == "last":
         plain = len(left.shape) == 2 or args[1].batch == NONE
         rest = _axes(len(left.shape) - 1)
-        return product(*args, "@") if plain else call("torch.einsum", f'"...{rest}y,...yz->...{rest}z"', *args)
+        return (
+            product(args[0], args[1], "@") if plain else call("torch.einsum", f'"...{rest}y,...yz->...{rest}z"', *args)
+        )
     if len(right.shape) == 2:
-        return product(*args, "@")
+        return product(args[0], args[1], "@")
     if len(right.shape) == 1 and args[0].batch == NONE:
         return product(args[1], Term(transposed(args[0])), "@")
     rest = _axes(len(right.shape) - 1)
@@ -106,9 +109,9 @@ def _apply(node: Expr, args: tuple[Term, ...]) -> Term:
 
 
 def _act(node: Expr, args: tuple[Term, ...]) -> Term:
-    name, parameters = node.data  # type: ignore[misc]
-    entry = ACTIVATIONS[name]
-    values = {p: literal(v).at(ATOM) for p, v in zip(entry.parameters, parameters, strict=True)}
+    data: tuple[str, tuple[Fraction, ...]] = node.data  # type: ignore[assignment]
+    entry = ACTIVATIONS[data[0]]
+    values = {p: literal(v).at(ATOM) for p, v in zip(entry.parameters, data[1], strict=True)}
     if entry.torch == "{x}":
         return args[0]
     text = entry.torch.format(x=args[0].text, **values)
@@ -154,7 +157,7 @@ def _reduction(function: str) -> Writer:
 
 def _dot(node: Expr, args: tuple[Term, ...]) -> Term:
     shape = node.args[0].shape
-    both = product(*args)
+    both = product(args[0], args[1])
     return call("torch.sum", both, _back(shape, None)) if shape else both
 
 
@@ -162,7 +165,7 @@ def _norm(node: Expr, args: tuple[Term, ...]) -> Term:
     shape = node.args[0].shape
     if not shape:
         return call("torch.abs", args[0])
-    order = {2: "", 1: ", ord=1", "inf": ', ord=float("inf")'}[node.data]  # type: ignore[index]
+    order = {2: "", 1: ", ord=1", "inf": ', ord=float("inf")'}[node.data]
     return call("torch.linalg.vector_norm", args[0], f"dim={_back(shape, None)}{order}")
 
 
@@ -172,8 +175,8 @@ def _softmax(node: Expr, args: tuple[Term, ...]) -> Term:
 
 
 def _layernorm(node: Expr, args: tuple[Term, ...]) -> Term:
-    axis, eps = node.data  # type: ignore[misc]
-    return call("_layernorm", args[0], str(_from_end(node, axis)), literal(eps).text)
+    data: tuple[int, Real] = node.data  # type: ignore[assignment]
+    return call("_layernorm", args[0], str(_from_end(node, data[0])), literal(data[1]).text)
 
 
 def _from_end(node: Expr, axis: int) -> int:

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="no-any-return, no-untyped-call, union-attr"
+# mypy: disable-error-code="no-any-return, no-untyped-call, union-attr, untyped-decorator"
 """The functions that emitted files are made of: an emitted file holds a copy of those it calls.
 
 This module is read as text, never imported by the compiler. Each function must stand alone with
@@ -22,7 +22,7 @@ class _Model(torch.nn.Module):
     def __init__(self, dtype: Any, device: Any) -> None:
         super().__init__()
         self.register_buffer("like", torch.empty(0, dtype=dtype, device=device), persistent=False)
-        self._kept: tuple[list[Any], list[int], dict[str, Tensor]] | None = None
+        self._kept: tuple[list[tuple[Any, int]], dict[str, Tensor]] | None = None
 
     def _constrained(self) -> dict[str, Tensor]:
         raise NotImplementedError
@@ -40,12 +40,11 @@ class _Model(torch.nn.Module):
         own = all(isinstance(p, torch.nn.Parameter) for p in self._parameters.values())
         if learning or not own or any(p.is_inference() for p in stored):
             return self._constrained()
-        versions = [p._version for p in stored]
-        old = self._kept
-        if old is None or old[1] != versions or any(p is not q for p, q in zip(stored, old[0], strict=True)):
+        now = [(p, p._version) for p in stored]
+        if self._kept is None or not _unchanged(self._kept[0], now):
             with torch.inference_mode(False), torch.no_grad():
-                old = self._kept = (stored, versions, self._constrained())
-        return old[2]
+                self._kept = (now, self._constrained())
+        return self._kept[1]
 
     def train(self, mode: bool = True) -> Any:
         self._kept = None
@@ -64,6 +63,11 @@ class _Model(torch.nn.Module):
         with torch.no_grad():
             for name, value in values.items():
                 getattr(self, name).copy_(value)
+
+
+def _unchanged(old: list[tuple[Any, int]], new: list[tuple[Any, int]]) -> bool:
+    """Whether these are the same tensors in the same versions."""
+    return all(p is q and i == j for (p, i), (q, j) in zip(old, new, strict=True))
 
 
 # --- stored tensors -----------------------------------------------------------
@@ -90,12 +94,17 @@ def _random_orthogonal(shape: Sequence[int], dtype: Any, device: Any) -> Tensor:
 # --- from stored tensors to weights -------------------------------------------
 
 
+@torch.compiler.assume_constant_result
+def _products_are_reduced() -> bool:
+    """Whether products of float32 are computed with fewer digits (TF32, bfloat16)."""
+    return torch.get_float32_matmul_precision() != "highest"
+
+
 def _accurate(v: Tensor) -> Tensor:
     """The tensor in a type in which products are exact to its rounding (not bfloat16, not TF32)."""
     if v.dtype in (torch.float16, torch.bfloat16):
         v = v.float()
-    reduced = torch.get_float32_matmul_precision() != "highest" and v.device.type != "mps"
-    return v.double() if reduced else v
+    return v.double() if v.device.type != "mps" and _products_are_reduced() else v
 
 
 def _gram_iteration(u: Tensor) -> tuple[Tensor, Tensor]:
@@ -338,7 +347,7 @@ def _read_weights(
         raise ValueError(f"expected the weights {sorted(shapes)}, got {sorted(map(str, given))}")
     read = {}
     for name, shape in shapes.items():
-        value = torch.as_tensor(given[name]).detach().to("cpu")
+        value = _as_tensor(given[name]).to("cpu")
         if tuple(value.shape) != shape:
             raise ValueError(f"`{name}` has shape {tuple(value.shape)}, expected {shape}")
         if value.is_complex() or not bool(torch.isfinite(value).all()):
@@ -347,9 +356,16 @@ def _read_weights(
     return read
 
 
+def _as_tensor(given: Any) -> Tensor:
+    """A tensor, or anything that NumPy takes for an array, as a tensor."""
+    if isinstance(given, Tensor):
+        return given.detach()
+    return torch.tensor(given.__array__() if hasattr(given, "__array__") else given)
+
+
 def _tolerance(given: Any, stored: Tensor, axes: int) -> float:
     """How far from a constraint a weight may be by rounding, relative to its size."""
-    value = torch.as_tensor(given)
+    value = _as_tensor(given)
     types = [t for t in (value.dtype, stored.dtype) if t.is_floating_point]
     return max(torch.finfo(t).eps for t in types) * (sum(value.shape[value.ndim - axes :]) + 16)
 

@@ -16,7 +16,8 @@ def _sources() -> dict[str, tuple[str, frozenset[str]]]:
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             read = frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
-            found[node.name] = (ast.get_source_segment(text, node) or "", read)
+            first = min((d.lineno for d in node.decorator_list), default=node.lineno)
+            found[node.name] = ("\n".join(text.splitlines()[first - 1 : node.end_lineno]), read)
     return found
 
 

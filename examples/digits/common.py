@@ -98,13 +98,15 @@ def draw(constrained: Outcome, free: Outcome, bound: float, picture: Path) -> No
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
+    largest = max(bound, constrained.expansion.max(), free.expansion.max())
+    bins = np.geomspace(min(constrained.expansion.min(), free.expansion.min()), largest, 80)
     for outcome in (constrained, free):
         left.plot(range(1, len(outcome.accuracy) + 1), outcome.accuracy, label=outcome.name)
-        right.hist(outcome.expansion, bins=80, histtype="step", density=True, label=outcome.name)
-    left.set(xlabel="epoch", ylabel="test accuracy", ylim=(0.5, 1.0), title="Handwritten digits")
+        right.hist(outcome.expansion, bins=bins, histtype="stepfilled", alpha=0.6, label=outcome.name)
+    left.set(xlabel="epoch", ylabel="test accuracy", ylim=(0.7, 1.0), title="Handwritten digits")
     right.axvline(bound, color="black", linestyle="--", label=f"certified bound {bound:g}")
-    right.set(xlabel="expansion between test images", ylabel="density", title="What the blocks do to distances")
-    left.legend()
-    right.legend()
+    right.set(xscale="log", xlabel="expansion between test images", ylabel="pairs", title="What the blocks do to distances")
+    left.legend(loc="lower right")
+    right.legend(loc="upper center")
     figure.savefig(picture, dpi=120)
     plt.close(figure)

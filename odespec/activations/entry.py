@@ -24,10 +24,11 @@ def _anything(parameters: Parameters) -> Interval:
 class Activation:
     """An elementwise function.
 
-    ``slope``: of all difference quotients. ``numpy`` evaluates arrays of float64. ``torch`` and ``jax`` are templates in
-    ``{x}`` (a name: it may occur more than once) and the names of the parameters; the modules are ``torch``, ``jax`` and
-    ``jnp``. ``slope_within`` and ``range_within`` give the interval on ``[low, high]`` (None: no end on that side), where
-    that is known more closely. ``nameable``: whether a spec may call it; the others occur in derivatives.
+    ``slope``: of all difference quotients. ``numpy`` evaluates arrays of float64. ``torch`` and ``jax`` are templates
+    in ``{x}`` (a name: it may occur more than once) and the names of the parameters; the modules are ``torch``,
+    ``jax`` and ``jnp``. ``slope_within`` and ``range_within`` give the interval on ``[low, high]`` (None: no end on
+    that side), where that is known more closely. ``nameable``: whether a spec may call it; the others occur in
+    derivatives.
     """
 
     name: str
@@ -106,4 +107,3 @@ def from_curves(
         range_within=values.within,
         **others,  # type: ignore[arg-type]
     )
-

@@ -54,9 +54,9 @@ def erf(x: Array, p: Parameters = ()) -> Array:
 
 def gelu(x: Array, p: Parameters = ()) -> Array:
     """``x Phi(x)``, by erfc where x is negative, which keeps the digits of the tail."""
-    import numpy as np
-
     from math import erfc
+
+    import numpy as np
 
     tail = np.asarray(np.frompyfunc(erfc, 1, 1)(np.abs(x) * 0.5**0.5), dtype=np.float64)
     return np.asarray(0.5 * x * np.where(x < 0, tail, 2.0 - tail))

@@ -130,4 +130,3 @@ register(
         nameable=False,
     )
 )
-

@@ -257,4 +257,3 @@ _ENTRIES: tuple[Activation, ...] = (
 )
 for _entry in _ENTRIES:
     register(_entry)
-

@@ -266,7 +266,7 @@ class Part:
     def inner(self, *terms: tuple[int | Fraction, Vector, Vector]) -> Form:
         """The sum of ``scale <x, y>``."""
         total: Form = {}
-        self.spend(Fraction(0))
+        self.work[0] += 10
         for scale, x, y in terms:
             for a in x if scale else ():
                 for b in y:
@@ -458,7 +458,8 @@ def _audit(c: dict[str, Any]) -> str:
     require(c["assumptions"] == assumptions(flow, c["implicit"]), "not the assumptions that such a proof makes")
     lines += ["the equations of a step have exactly one solution"] if solvable else []
     lines += ["assumed: " + "; ".join(c["assumptions"]), *map(_show, parts)]
-    return "\n".join([f"{c['model']}: {c['claim']['resolved']}", *lines])
+    condition = "if the forms and relations below are those of the spec (which `audit --against` tests)"
+    return "\n".join([f"{c['model']}: {c['claim']['resolved']}, {condition}", *lines])
 
 
 def _show(part: dict[str, Any]) -> str:
@@ -468,7 +469,7 @@ def _show(part: dict[str, Any]) -> str:
     for r in part["relations"]:
         words = [f"{name} = [{', '.join(map(_sum, vectors))}]" for name, vectors in r["vectors"].items()]
         words += [f"{name} = {value}" for name, value in r["numbers"].items()]
-        lines.append(f"  by {r['why']}: {r['rule']} with {', '.join(words)}")
+        lines.append(f"  if {r['rule']} with {', '.join(words)} ({r['why']})")
     return "\n".join(lines)
 
 

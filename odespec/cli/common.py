@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from odespec.diagnostics import Diagnostic, Report
+from odespec.diagnostics.render import printable
 from odespec.diagnostics.style import style_for
 
 if TYPE_CHECKING:
     from odespec.ir.model import Spec
+    from odespec.source import Source
+
+STDIN = "-"
 
 
 def add_definitions(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +28,7 @@ def add_definitions(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=_definition,
-        help="override a dim or const of the spec (repeatable)",
+        help="override a dim or const of the spec (repeatable): -D d=128 -D gamma=1/5",
     )
 
 
@@ -38,17 +42,34 @@ def _definition(text: str) -> tuple[str, str]:
 def add_format(parser: argparse.ArgumentParser) -> None:
     """The option ``--format`` for diagnostics."""
     parser.add_argument(
-        "--format", choices=("text", "concise"), default="text", help="how diagnostics are written (default: text)"
+        "--format",
+        choices=("text", "concise"),
+        default="text",
+        help="how diagnostics are written: with excerpts, or one a line for editors (default: text)",
     )
 
 
 def load(path: str, options: argparse.Namespace) -> tuple[Spec | None, Report]:
     """Load a spec; None where it has errors."""
-    from odespec.ir.load import load as load_spec
+    from odespec.ir.load import load_source
 
     report = Report()
-    spec = load_spec(Path(path), dict(options.definitions), report)
+    source = read(path, report)
+    if source is None:
+        return None, report
+    place = None if path == STDIN else Path(path)
+    base = Path() if place is None else place.parent
+    spec = load_source(source, dict(options.definitions), report, base, place)
     return (None if report.failed else spec), report
+
+
+def read(path: str, report: Report) -> Source | None:
+    """The text of a file, or of standard input."""
+    from odespec.syntax.read import MAX_BYTES, read_bytes, read_source
+
+    if path == STDIN:
+        return read_bytes("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1), report)
+    return read_source(Path(path), report)
 
 
 def show(diagnostics: Iterable[Diagnostic], how: str = "text") -> None:
@@ -60,10 +81,23 @@ def show(diagnostics: Iterable[Diagnostic], how: str = "text") -> None:
     for diagnostic in found:
         print(render.concise(diagnostic) if how == "concise" else render.text(diagnostic, style) + "\n", file=sys.stderr)
     if found and how == "text":
-        print(render.summary(found), file=sys.stderr)
+        codes = list(dict.fromkeys(d.code for d in found))
+        more = f" (`odespec explain {codes[0]}` says more)" if len(codes) == 1 else " (`odespec explain CODE` says more)"
+        print(render.summary(found) + style.dim(more), file=sys.stderr)
+
+
+def emit(text: str) -> None:
+    """Write a text to standard output as UTF-8, whatever the terminal's encoding: it is a file's content."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()
+    buffer.write(text.encode("utf-8"))
+    buffer.flush()
 
 
 def fail(message: str) -> int:
     """A mistake in how the command was called, or in what it found on the disk: exit status 2."""
-    print(f"odespec: {message}", file=sys.stderr)
+    print(f"odespec: {printable(message)}", file=sys.stderr)
     return 2

@@ -27,7 +27,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 _FENCE = re.compile(r"^## (Fails|Passes)\n+```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -63,8 +63,8 @@ def codes() -> tuple[str, ...]:
 
 
 @cache
-def _paths():  # type: ignore[no-untyped-def]
-    folder = files("odespec.diagnostics").joinpath("pages")
+def _paths() -> dict[str, Path]:
+    folder = Path(__file__).with_name("pages")
     return {p.name.split("-")[0]: p for p in folder.iterdir() if p.name.endswith(".md")}
 
 

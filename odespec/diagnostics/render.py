@@ -24,13 +24,13 @@ def text(diagnostic: Diagnostic, style: Style = PLAIN) -> str:
     >>>    = help: did you mean `W`?
     """
     colour = style.error if diagnostic.severity == "error" else style.warning
-    head = colour(f"{diagnostic.severity}[{diagnostic.code}]") + style.bold(f": {diagnostic.message}")
+    head = colour(f"{diagnostic.severity}[{diagnostic.code}]") + style.bold(f": {printable(diagnostic.message)}")
     lines = [head, *_place(diagnostic.span, colour, style)]
     for note in diagnostic.notes:
-        lines.append(f"   = {style.dim('note')}: {note.text}")
+        lines.append(f"   = {style.dim('note')}: {printable(note.text)}")
         lines.extend(_place(note.span, style.dim, style))
     if diagnostic.suggestion:
-        lines.append(f"   = {style.good('help')}: {diagnostic.suggestion}")
+        lines.append(f"   = {style.good('help')}: {printable(diagnostic.suggestion)}")
     return "\n".join(lines)
 
 
@@ -38,7 +38,8 @@ def concise(diagnostic: Diagnostic) -> str:
     """``file:line:column: severity[code]: message; help``, on one line."""
     where = f"{diagnostic.span.source.name}:{diagnostic.span.line}:{diagnostic.span.column}: " if diagnostic.span else ""
     help_ = f" ({diagnostic.suggestion})" if diagnostic.suggestion else ""
-    return " ".join(f"{where}{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}{help_}".split())
+    line = f"{where}{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}{help_}"
+    return printable(" ".join(line.split()))
 
 
 def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
@@ -84,9 +85,9 @@ def _place(span: Span | None, colour: Any, style: Style) -> list[str]:
     # Tabs are copied into the caret line, so that the caret stands under its text at any tab width.
     padding = "".join("\t" if c == "\t" else " " for c in before)
     return [
-        f" {gutter}{style.dim('-->')} {span.source.name}:{line}:{column}",
+        f" {gutter}{style.dim('-->')} {printable(span.source.name)}:{line}:{column}",
         f" {gutter} {style.dim('|')}",
-        f" {style.dim(number)} {style.dim('|')} {_printable(before + marked + after)}",
+        f" {style.dim(number)} {style.dim('|')} {printable(before + marked + after)}",
         f" {gutter} {style.dim('|')} {padding}{colour('^' * max(1, len(marked)))}",
     ]
 
@@ -102,6 +103,6 @@ def _cut(line: str, start: int, length: int) -> tuple[str, str, str]:
     return before, line[start : min(end, right)], line[min(end, right) : right] + ("…" if right < len(line) else "")
 
 
-def _printable(line: str) -> str:
-    """Control characters of a hostile file must not reach a terminal."""
-    return "".join(c if c == "\t" or c.isprintable() else "�" for c in line)
+def printable(line: str) -> str:
+    """Control characters of a hostile file, or of its name, must not reach a terminal."""
+    return line if line.isprintable() else "".join(c if c == "\t" or c.isprintable() else "�" for c in line)

@@ -11,7 +11,7 @@ leaf                  meaning
 ====================  ==============================================================================================
 ``const``             a real number, shape ``()``; data: ``Fraction`` or ``Irrational``
 ``array``             a constant array; data: nested tuples of numbers
-``eye``               the identity, shape ``(n, n)``
+``eye``               the identity, shape ``(n, n)``; of tensors, output axes followed by input axes
 ``full``              every entry equal; data: the number
 ``time``              the time at the start of the step (in a field: the time), shape ``()``
 ``state`` ``param``   a declared name; data: the name. In a step program ``state`` is the value at the start of it
@@ -19,7 +19,7 @@ leaf                  meaning
 ``initial``           the initial value of a state, in an ``invariant``; data: the name
 ``graph``             an undirected graph as its edges; data: the name
 ``stage``             an unknown of an implicit step; data: its number
-``bound``             an s >= norm(argument), s >= 1e-12: the norm of a weight that stands in a field
+``bound``             an s >= norm(argument), s >= 1e-12: the norm of a weight that stands in a field; data: 2, 1, "inf"
 ====================  ==============================================================================================
 
 ====================  ==============================================================================================
@@ -32,8 +32,10 @@ operation             meaning
                       tensor by matrix on the last axis: data ``"last"``, arguments tensor, matrix
 ``transpose``         of a matrix or an operator
 ``conv``              the operator of a kernel; data: `Convolution`; shape: output axes followed by input axes
-``laplacian`` etc.    the n x n matrix of a graph (``laplacian``, ``adjacency``, ``incidence``); data: options
+``laplacian`` etc.    the n x n matrix of a graph (``laplacian``, ``adjacency``); data: ``()`` or ``("normalized",)``
+``incidence``         of a graph, a row for each of the n (n - 1) / 2 possible edges, zero where there is none
 ``apply``             an operator by a tensor of its input shape
+``compose``           two operators one after the other (in constraints only), the second one first
 ``diag`` ``offdiag``  vector to diagonal matrix; a matrix without its diagonal
 ``act``               an activation of `odespec.activations`, elementwise; data: `(name, parameters)`
 ``softmax``           data: the axis
@@ -43,7 +45,7 @@ operation             meaning
 ``dot``               the inner product of two tensors of equal shape
 ``norm``              the vector norm of all entries; data: 2, 1 or "inf"
 ``opnorm``            the operator norm of a matrix or operator; data: 2, 1 or "inf"
-``channel``           one value for each channel, spread over the axes behind it (the shape says how many)
+``channel``           a tensor spread over further axes behind its own (the shape says how many)
 ``pool``              means over k by k blocks of the last two axes; data: k
 ====================  ==============================================================================================
 """
@@ -249,7 +251,7 @@ def sub(a: Expr, b: Expr) -> Expr:
 def div(a: Expr, b: Expr) -> Expr:
     shape = _meet(a, b)
     if b.op == "const" and b.data != 0:
-        return mul(const(1 / b.data), a)  # type: ignore[operator]
+        return mul(const(1 / b.data), a)  # type: ignore[operator, arg-type]
     return Expr("div", (a, b), shape)
 
 

@@ -10,7 +10,7 @@ from odespec.exact import Irrational, Real, Undecided
 from odespec.ir import pending
 from odespec.ir.context import quoted
 from odespec.ir.declare import Draft
-from odespec.ir.expr import Expr, postorder, rewrite
+from odespec.ir.expr import Expr, leaves, postorder, rewrite
 from odespec.ir.infer import infer, infer_sized
 from odespec.ir.misplaced import check_kinds
 from odespec.ir.model import Relation
@@ -105,6 +105,8 @@ def _fits(node: tree.Expr, quantity: str, value: Value, where: str, draft: Draft
     elif not value.kinds & NEEDED[where]:
         wanted = "a weight" if where == "constraint" else "a state or an input" if where == "domain" else "a state"
         context.error("ODE422", node.span, text=quoted(node), where=where, wanted=wanted)
+    elif where == "domain" and (given := _given(value.expr, draft)):
+        context.error("ODE427", node.span, notes=context.declaration(given), name=given)
     elif quantity in ("sigma", "eig") and where != "constraint":
         context.error("ODE423", node.span, quantity=quantity, where=where)
     elif quantity in ("sigma", "eig") and not value.pending and not value.matrix:
@@ -120,6 +122,15 @@ def _fits(node: tree.Expr, quantity: str, value: Value, where: str, draft: Draft
     else:
         return True
     return False
+
+
+def _given(e: Expr, draft: Draft) -> str:
+    """A state in the expression whose initial value is no input; "" if there is none."""
+    for op, data in sorted(leaves(e), key=str):
+        name = str(data)
+        if op == "state" and (name not in draft.states or draft.states[name].initial is not None):
+            return name
+    return ""
 
 
 def _asymmetric(e: Expr, draft: Draft) -> str:

@@ -1,7 +1,7 @@
 """Expressions as numbers: the NumPy value of every operation of `odespec.ir.expr`.
 
-A value has its expression's axes behind any leading batch axes; the batch axes of arguments broadcast against each other.
-Operators on tensors of several axes (convolutions and what is made of them) have `Operator` values.
+A value has its expression's axes behind any leading batch axes; the batch axes of arguments broadcast against each
+other. Operators on tensors of several axes (convolutions and what is made of them) have `Operator` values.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Rule = Callable[..., Value]
 SMALLEST_BOUND = 1e-12
 
 
-class MissingValue(KeyError):
+class MissingValue(KeyError):  # noqa: N818
     """A leaf has no value."""
 
 
-class NoRule(NotImplementedError):
+class NoRule(NotImplementedError):  # noqa: N818
     """There is no rule for an operation; the argument names it."""
 
 

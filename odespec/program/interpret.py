@@ -1,8 +1,8 @@
 """The reference interpreter: a step program run with NumPy in float64.
 
 Shapes. Weights, states and inputs may have any leading batch axes, which broadcast against each other: a weight is
-``[..., *shape]``, ``per step`` ``[steps, ..., *shape]``; an input ``per step`` is ``[..., steps, *shape]``. Results have the
-common batch axes.
+``[..., *shape]``, ``per step`` ``[steps, ..., *shape]``; an input ``per step`` is ``[..., steps, *shape]``. Results
+have the common batch axes.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def run(
 ) -> tuple[Array, ...]:
     """All final states, in order of declaration, from the free initial ones.
 
-    With ``trajectory``, the states at every step: ``[..., steps + 1, *shape]``. Raises `ConvergenceError` where implicit
-    equations are not solved, ValueError where shapes or numbers of arguments do not fit, `NoRule` for operations that have
-    no numeric rule.
+    With ``trajectory``, the states at every step: ``[..., steps + 1, *shape]``. Raises `ConvergenceError` where
+    implicit equations are not solved, ValueError where shapes or numbers of arguments do not fit, `NoRule` for
+    operations without a numeric rule.
     """
     frames = list(_frames(program, weights, states, inputs, graphs or {}))
     if not trajectory:
@@ -81,7 +81,7 @@ def environments(
     *,
     graphs: Mapping[str, Edges] | None = None,
 ) -> tuple[Env, ...]:
-    """For each step the values of all leaves: states at its start, stages, weights, inputs, the time. Raises as `run`."""
+    """For each step the values of all leaves: its first states, stages, weights, inputs, the time. Raises as `run`."""
     held = _Held(program, weights, states, inputs, graphs or {})
     values, found = held.start(states), []
     for k in range(program.steps):
@@ -101,7 +101,8 @@ def _advance(program: StepProgram, env: Env, values: Sequence[Array], batch: Sha
 
 def _state_of(program: StepProgram, unknown: Expr) -> int:
     """The state whose stage an unknown is: its guess is that state's value at the start of the step."""
-    return int(unknown.data) % len(program.model.states)  # type: ignore[call-overload]
+    assert isinstance(unknown.data, int)
+    return unknown.data % len(program.model.states)
 
 
 def jacobian(
@@ -251,5 +252,3 @@ def _array(weights: Mapping[str, Array], name: str) -> Array:
     if name not in weights:
         raise ValueError(f"there is no weight {name}")
     return np.asarray(weights[name], dtype=np.float64)
-
-

@@ -1,8 +1,9 @@
 """Linear operators as NumPy applies them: convolutions, graph matrices, and what is composed of them.
 
-A convolution is a cross-correlation, as in every machine-learning framework: output p of channel o is the sum over input
-channels i and taps q of ``K[o, i, q] * u[i, p * stride + q - (k - 1) // 2]``; what lies outside is wrapped
-(``circular``), zero (``zero``) or mirrored without repeating the edge (``reflect``). A grid of n gives ceil(n / stride).
+A convolution is a cross-correlation, as in every machine-learning framework: output p of channel o is the sum over
+input channels i and taps q of ``K[o, i, q] * u[i, p * stride + q - (k - 1) // 2]``; what lies outside is wrapped
+(``circular``), zero (``zero``) or mirrored without repeating the edge (``reflect``). A grid of n gives
+ceil(n / stride).
 """
 
 from __future__ import annotations

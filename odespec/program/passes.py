@@ -1,7 +1,7 @@
 """Passes over step programs, in their order in `PASSES`. Each keeps the meaning exactly, in real arithmetic.
 
-They are rules for single nodes, applied bottom-up: a rule gets a node whose arguments are done, and returns it or a simpler
-one. Equal expressions are one node by construction; what a pass makes equal is shared from then on.
+They are rules for single nodes, applied bottom-up: a rule gets a node whose arguments are done, and returns it or a
+simpler one. Equal expressions are one node by construction; what a pass makes equal is shared from then on.
 """
 
 from __future__ import annotations
@@ -258,5 +258,3 @@ def split_invariant(program: StepProgram) -> Split:
 
 def _only_numbers(e: Expr) -> bool:
     return all(n.args or n.op in ("const", "full", "eye", "array") for n in postorder(e))
-
-

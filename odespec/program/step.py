@@ -1,8 +1,8 @@
 """The step program: one step of the solver, written out over the expressions of `odespec.ir.expr`.
 
 A step maps the states at time t_n to those at t_n + h. `StepProgram.update` has the new value of each state as an
-expression in leaves: ``state`` (the value at the start of the step), ``time`` (t_n), ``param``, ``input``, ``noise``, and
-``stage`` for the unknowns of an implicit step, which are tied by `StepProgram.solves`. The step size is folded in.
+expression in leaves: ``state`` (the value at the start of the step), ``time`` (t_n), ``param``, ``input``, ``noise``,
+and ``stage`` for the unknowns of an implicit step, which are tied by `StepProgram.solves`. The step size is folded in.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Solve:
 
 @dataclass(frozen=True, slots=True)
 class StepProgram:
-    """One step of a fixed-step method. ``start`` is the time of the first step, ``h`` the step, ``steps`` their number."""
+    """One step of a fixed-step method. ``start``: the time of the first step; ``h``: the step; ``steps``: how many."""
 
     model: Model
     h: Real

@@ -1,12 +1,14 @@
 """Derivatives forward: the value of an expression together with its derivatives in given directions.
 
-A tangent has the directions on a first axis, before the batch axes. All values that depend on a leaf with a tangent must
-have equally many batch axes, so that directions and batch never meet. At kinks the derivative is one of those beside it.
+A tangent has the directions on a first axis, before the batch axes. All values that depend on a leaf with a tangent
+must have equally many batch axes, so that directions and batch never meet. At kinks the derivative is one of those
+beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -33,7 +35,7 @@ Rule = Callable[..., Array]
 def differentiate(
     roots: Sequence[Expr], env: Mapping[Expr, Value], tangents: Mapping[Expr, Array]
 ) -> tuple[list[Value], list[Tangent]]:
-    """Values and tangents of expressions; a tangent is None where it is zero for want of dependence. Raises `NoRule`."""
+    """Values and tangents of expressions; a tangent is None where nothing that moves is read. Raises `NoRule`."""
     nodes, arguments, places = plan(roots)
     values: list[Value] = []
     moves: list[Tangent] = []
@@ -67,10 +69,16 @@ _LINEAR = frozenset({"transpose", "diag", "offdiag", "channel", "pool", "sum", "
 _BILINEAR = frozenset({"mul", "matmul", "apply", "dot"})
 
 
+def _added(parts: Sequence[Array]) -> Array:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
 def _sum(node: Expr, args: Sequence[Value], directions: Sequence[Tangent]) -> Array:
     parts = [spread_out(node, i, d) for i, d in enumerate(directions) if d is not None]
-    total: Array = sum(parts[1:], parts[0])
-    return total
+    return _added(parts)
 
 
 def spread_out(node: Expr, which: int, direction: Array) -> Array:
@@ -89,8 +97,7 @@ def _product(node: Expr, args: Sequence[Value], directions: Sequence[Tangent]) -
         parts.append(RULES[node.op](node, left, args[1]))
     if right is not None:
         parts.append(RULES[node.op](node, args[0], right))
-    total: Array = sum(parts[1:], parts[0])
-    return total
+    return _added(parts)
 
 
 def _div(node: Expr, args: Sequence[Value], directions: Sequence[Tangent], value: Array) -> Array:
@@ -103,8 +110,7 @@ def _div(node: Expr, args: Sequence[Value], directions: Sequence[Tangent], value
         shape = node.args[1].shape
         ratio = right / args[1]
         parts.append(-value * (ratio if shape == node.shape else spread(ratio, len(node.shape))))
-    total: Array = sum(parts[1:], parts[0])
-    return total
+    return _added(parts)
 
 
 def slope(node: Expr, x: Array) -> Array:
@@ -116,13 +122,14 @@ def slope(node: Expr, x: Array) -> Array:
 
 def _pow(node: Expr, x: Array, d: Array, value: Array) -> Array:
     exponent = node.data
-    return float(exponent) * power(x, exponent - 1) * d  # type: ignore[arg-type, operator]
+    assert isinstance(exponent, Fraction)
+    return np.asarray(float(exponent) * power(x, exponent - 1) * d)
 
 
 def _softmax(node: Expr, x: Array, d: Array, value: Array) -> Array:
     axes = last_axes(node, node.data)
     weighted = value * d
-    return weighted - value * np.sum(weighted, axis=axes, keepdims=True)
+    return np.asarray(weighted - value * np.sum(weighted, axis=axes, keepdims=True))
 
 
 def _layernorm(node: Expr, x: Array, d: Array, value: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The last word on a counterexample: at the sizes of the spec, on the final arrays, with its constraints checked exactly."""
+"""The last word on a counterexample: at the sizes of the spec, on the final arrays, its constraints checked exactly."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ KIND = "odespec counterexample"
 LARGEST_FILE = 1 << 31
 
 
-class BadCounterexample(Exception):
+class BadCounterexample(Exception):  # noqa: N818
     """The file is no counterexample that this version can read; the message says why."""
 
 
@@ -29,11 +29,12 @@ class BadCounterexample(Exception):
 class Counterexample:
     """Weights and two initial states that break a claim.
 
-    ``weights`` and ``inputs`` by name, at the sizes of the spec (``per step`` ones with the steps as leading axis), ``x``
-    and ``y`` the free states in order of declaration. The ratio of the distances after and before, in norm ``p``, is
-    ``measured``; the claim has it at most ``bound`` (side ``upper``) or at least (``lower``). ``subject``: "map", "output" or
-    "flow" (then ``measured`` is the nearest ratio that the enclosure of both exact solutions leaves possible).
-    ``spec``: the text of the file, ``files`` the others that it uses as (name, text), ``definitions`` its ``-D`` values.
+    ``weights`` and ``inputs`` by name, at the sizes of the spec (``per step`` ones with the steps as leading axis),
+    ``x`` and ``y`` the free states in order of declaration. The ratio of the distances after and before, in norm ``p``,
+    is ``measured``; the claim has it at most ``bound`` (side ``upper``) or at least (``lower``). ``subject``: "map",
+    "output" or "flow" (then ``measured`` is the ratio nearest to the bound that the enclosure of both exact solutions
+    leaves possible). ``spec``: the text of the file, ``files`` the others that it uses as (name, text),
+    ``definitions`` its ``-D`` values.
     """
 
     model: str
@@ -165,7 +166,8 @@ def _built(header: dict[str, Any], tensors: dict[str, Array]) -> Counterexample:
     return Counterexample(
         **texts,
         p=header["p"],
-        **{key: float(v) for key, v in numbers.items()},
+        bound=float(numbers["bound"]),
+        measured=float(numbers["measured"]),
         weights=groups["weights"],
         inputs=groups["inputs"],
         x=tuple(groups["x"][n] for n in states),

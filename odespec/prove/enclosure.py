@@ -1,9 +1,9 @@
 """Two exact solutions of the differential equation, and bounds of the ratio of their distances.
 
-Linear fields: the difference of two solutions is a matrix exponential times the initial difference, summed in decimals of
-fifty digits. Other fields whose slopes are bounded: an approximate solution, how far it is from solving the equation at
-every time (its defect), and the differential inequality ``E' <= mu E + |defect|`` for its error, with mu a bound of the
-logarithmic norm over all slopes (Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, theorem I.10.6).
+Linear fields: the difference of two solutions is a matrix exponential times the initial difference, summed in decimals
+of fifty digits. Other fields whose slopes are bounded: an approximate solution, how far it is from solving the equation
+at every time (its defect), and the differential inequality ``E' <= mu E + |defect|`` for its error, with mu a bound of
+the logarithmic norm over all slopes (Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, I.10.6).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Flow:
     def pieces(self) -> int:
         """How many intervals of equal length have constant data."""
         steps = self.model.solver.steps
-        varying = any(d.per_step for d in (*self.model.params, *self.model.inputs))
+        varying = any(p.per_step for p in self.model.params) or any(u.per_step for u in self.model.inputs)
         return steps if varying and isinstance(steps, int) else 1
 
     def leaves(self, k: int) -> dict[tuple[str, object], Array]:
@@ -76,8 +76,11 @@ def ratio_bounds(f: Flow, goal: Goal, x: Array, y: Array) -> tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class _Slopes:
-    """Over all states and times of one piece: ``size`` bounds the norm of the field's derivative by the states, ``mu`` its
-    logarithmic norm, ``drift`` the norm of its derivative by the time."""
+    """Over all states and times of one piece.
+
+    ``size`` bounds the norm of the field's derivative by the states, ``mu`` its logarithmic norm, ``drift`` the norm of
+    its derivative by the time.
+    """
 
     linear: bool
     size: float

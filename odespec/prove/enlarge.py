@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from odespec.ir.expr import postorder
-from odespec.ir.model import Claim, Model
+from odespec.ir.model import Claim, Input, Model, Param, State
 from odespec.program.lower import NotLowered, lower
+from odespec.prove.candidates import Candidates, allowed, inside
 from odespec.prove.confirm import Confirmed
 from odespec.prove.counterexample import Counterexample
 from odespec.prove.explain import sentence
 from odespec.prove.goal import Goal
 from odespec.prove.mapping import Network, network
-from odespec.prove.search import Candidates, Effort, allowed, inside, pairs, secant
+from odespec.prove.search import Effort, pairs, secant
 from odespec.weights.arithmetic import Array
 from odespec.weights.embed import embed, reduction, shrink
+from odespec.weights.project import DISCRETE
 from odespec.weights.sampling import exactly
 from odespec.weights.steps import unpack
 
@@ -33,7 +35,8 @@ def levels(
     seen = set()
     for size in (*sizes, None):
         own = model if size is None else shrink(model, reduction(model, size))
-        key = tuple(d.shape for d in (*own.states, *own.params, *own.inputs))
+        declared: list[State | Param | Input] = [*own.states, *own.params, *own.inputs]
+        key = tuple(d.shape for d in declared)
         if key in seen or (size is None and sum(prod(s) for s in key) > 400):
             continue
         seen.add(key)
@@ -49,8 +52,10 @@ def _affordable(net: Network, effort: Effort, operations: int) -> Effort:
     nodes = len(net.runner.update.nodes) + 150 * sum(len(p.nodes) for _, p in net.runner.solves)
     entries = sum(prod(p.shape) * (net.runner.program.steps if p.per_step else 1) for p in net.model.params)
     operators = sum(prod(n.shape) for r in net.model.constraints for n in postorder(r.operand) if n.op == "conv")
-    width = (1 + net.size / 12 + entries / 100 + operators / 50) * effort.starts / 12
-    rounds = min(effort.rounds, effort.rounds * net.size**2 / 9, operations / (nodes * net.runner.program.steps * width))
+    width = (1 + net.size / 12 + entries / 100 + operators / 10) * effort.starts / 12
+    rounds = min(
+        effort.rounds, effort.rounds * net.size**2 / 9, operations / (nodes * net.runner.program.steps * width)
+    )
     if rounds < 8:
         return replace(effort, samples=max(40, effort.samples // 10), starts=4, rounds=max(3, int(rounds)))
     return replace(effort, rounds=int(rounds))
@@ -79,9 +84,9 @@ def realised(
 
 
 def plainer(net: Network, goal: Goal, candidate: Candidates) -> Iterator[Candidates]:
-    """The candidate with its two states at a good distance, rounded to few digits as long as most of its excess is kept."""
+    """The candidate with its states at a good distance, rounded to few digits while most of its excess is kept."""
     for score, x, y in pairs(net, goal, candidate)[:2]:
-        sharp = replace(candidate, x=x[None], offset=(y - x)[None])
+        sharp = _sparser(net, goal, replace(candidate, x=x[None], offset=(y - x)[None]), score)
         for digits in GRIDS:
             if digits is None:
                 yield sharp
@@ -90,6 +95,19 @@ def plainer(net: Network, goal: Goal, candidate: Candidates) -> Iterator[Candida
             kept = goal.excess(secant(net, goal, rounded)[0][0])
             if kept > 0.5 * score:
                 yield rounded
+
+
+def _sparser(net: Network, goal: Goal, c: Candidates, score: float) -> Candidates:
+    """The candidate with its state, inputs and weights zero, one by one, wherever the excess does not suffer."""
+    changes: list[Callable[[Candidates], Candidates]] = [lambda c: replace(c, x=c.x * 0)]
+    changes += [lambda c, n=n: replace(c, inputs={**c.inputs, n: c.inputs[n] * 0}) for n in c.inputs]  # type: ignore[misc]
+    free = [p.name for p in net.model.params if p.structure not in DISCRETE]
+    changes += [lambda c, n=n: replace(c, weights={**c.weights, n: c.weights[n] * 0}) for n in free]  # type: ignore[misc]
+    for change in changes:
+        plain = allowed(net, change(c))
+        if np.array_equal(plain.offset, c.offset) and goal.excess(secant(net, goal, plain)[0][0]) >= 0.99 * score:
+            c = plain
+    return c
 
 
 def _rounder(digits: int) -> Callable[[Array], Array]:
@@ -111,7 +129,7 @@ def _embedded_states(full: Network, small: Network, x: Array) -> Array:
         whole = np.zeros(shape)
         whole[tuple(slice(0, n) for n in value.shape)] = value
         parts.append(whole.ravel())
-    return inside(full, np.concatenate(parts)[None])[0]
+    return np.asarray(inside(full, np.concatenate(parts)[None])[0])
 
 
 def described(

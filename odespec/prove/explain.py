@@ -67,8 +67,7 @@ def show(value: Array) -> str:
     corner = value[tuple(slice(0, 1 + max(map(int, np.nonzero(value)[i]))) for i in range(value.ndim))]
     if corner.size > LARGEST:
         return f"an array {list(value.shape)}"
-    text = _text(corner.tolist())
-    return text if corner.shape != (1,) or value.shape == (1,) else text
+    return _text(corner.tolist())
 
 
 def _text(value: object) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 STEPS = 20
 """Steps of the classical Runge–Kutta method with which candidates are searched; the enclosure does not use them."""
+FAINT = 1e-4
+"""The least violation, in relation to the bound, that is worth an enclosure."""
 
 
 def refute_flow(model: Model, claim: Claim, *, seed: int, budget: Budget) -> Counterexample | None:
@@ -39,35 +42,32 @@ def refute_flow(model: Model, claim: Claim, *, seed: int, budget: Budget) -> Cou
         full = network(lower(_integrable(model)), "map")
     except (NotLowered, TypeError):
         return None
-    for side, goal in enumerate(goals(model, claim)):
-        try:
-            found = _side(full, goal, claim, seed + 1000 * side, budget)
-        except Unsupported:
-            return None
-        if found is not None:
-            return found
+    try:
+        return _refute(full, claim, seed, budget)
+    except Unsupported:
+        return None
+
+
+def _refute(full: Network, claim: Claim, seed: int, budget: Budget) -> Counterexample | None:
+    model, sides = _moderate(full.model), goals(full.model, claim)
+    most = replace(budget.effort, faint=FAINT)
+    for small, effort in levels(model, full, "map", most, budget.sizes, budget.operations) if sides else ():
+        for side, goal in enumerate(sides):
+            rng = np.random.default_rng([seed, small.size, side])
+            check = partial(enclosed, full, goal)
+            for candidate in islice(search(small, goal, rng, effort, budget.over), budget.confirmations):
+                found = None if budget.over() else realised(full, small, goal, candidate, check)
+                if found is not None:
+                    return described(full, claim, goal, *found)
     return None
 
 
 def _integrable(model: Model) -> Model:
-    """The model with the classical method; data ``per step`` keep their steps."""
+    """The model with the classical method; data ``per step`` keep their steps, with a method of order five."""
     steps = model.solver.steps
-    varying = any(d.per_step for d in (*model.params, *model.inputs))
-    count = steps if varying and isinstance(steps, int) else STEPS
-    return replace(model, solver=replace(model.solver, name="rk4", steps=count, options=(), tableau=None))
-
-
-def _side(full: Network, goal: Goal, claim: Claim, seed: int, budget: Budget) -> Counterexample | None:
-    model = _moderate(full.model)
-    for small, effort in levels(model, full, "map", budget.effort, budget.sizes, budget.operations):
-        rng = np.random.default_rng([seed, small.size])
-        for count, candidate in enumerate(search(small, goal, rng, effort, budget.over)):
-            if count == budget.confirmations or budget.over():
-                break
-            found = realised(full, small, goal, candidate, partial(enclosed, full, goal))
-            if found is not None:
-                return described(full, claim, goal, *found)
-    return None
+    varying = any(p.per_step for p in model.params) or any(u.per_step for u in model.inputs)
+    name, count = ("dopri5", steps) if varying and isinstance(steps, int) else ("rk4", STEPS)
+    return replace(model, solver=replace(model.solver, name=name, steps=count, options=(), tableau=None))
 
 
 def _moderate(model: Model) -> Model:

@@ -15,7 +15,7 @@ from odespec.weights.arithmetic import CONTEXT, Array, decimal
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One side of a claim: ``ratio <= bound`` (side ``upper``) or ``ratio >= bound`` (``lower``), distances in norm p."""
+    """One side of a claim: ``ratio <= bound`` (``upper``) or ``ratio >= bound`` (``lower``), distances in norm p."""
 
     side: str
     p: int | str
@@ -62,9 +62,10 @@ def norm(difference: Array, p: int | str) -> Array:
 
 def decimal_norm(difference: Array, p: int | str) -> Decimal:
     """The norm of a vector of decimals, in the current context."""
-    sizes = [abs(x) for x in difference]
+    sizes: list[Decimal] = [abs(x) for x in difference]
     if p == "inf":
         return max(sizes)
     if p == 1:
         return sum(sizes, Decimal(0))
-    return sum((x * x for x in sizes), Decimal(0)).sqrt()
+    squares: Decimal = sum((x * x for x in sizes), Decimal(0))
+    return squares.sqrt()

@@ -1,58 +1,21 @@
 """The search for weights and states at which a map expands most, or least: random extreme points, then ascent.
 
-Every measure is taken over a batch at once. The ascent needs no derivatives (slopes jump at kinks): children of the best
-candidates are moved at random, projected into the constraint sets, and kept where they are better.
+Every measure is taken over a batch at once. The ascent needs no derivatives (slopes jump at kinks): children of the
+best candidates are moved at random, projected into the constraint sets, and kept where they are better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from odespec.ir.model import Model
+from odespec.prove.candidates import Candidates, inside, moved, random_candidates
 from odespec.prove.goal import Goal, norm
 from odespec.prove.mapping import Network, apply, differences
 from odespec.weights.arithmetic import FLOAT, Array
-from odespec.weights.draw import Rng, draw, heavy, scale_range, tensors
-from odespec.weights.project import DISCRETE, into_domain, project
-from odespec.weights.steps import pack, unpack
-
-Named = Mapping[str, Array]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """A batch: weights, inputs, a state ``x[batch, n]``, and the offset to a second state."""
-
-    weights: Named
-    inputs: Named
-    x: Array
-    offset: Array
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def take(self, rows: Array) -> Candidates:
-        return self.map(lambda v: v[rows])
-
-    def map(self, change: Callable[[Array], Array]) -> Candidates:
-        return Candidates(
-            {n: change(w) for n, w in self.weights.items()},
-            {n: change(u) for n, u in self.inputs.items()},
-            change(self.x),
-            change(self.offset),
-        )
-
-    def join(self, other: Candidates) -> Candidates:
-        """This batch followed by another."""
-        return Candidates(
-            {n: np.concatenate([w, other.weights[n]]) for n, w in self.weights.items()},
-            {n: np.concatenate([u, other.inputs[n]]) for n, u in self.inputs.items()},
-            np.concatenate([self.x, other.x]),
-            np.concatenate([self.offset, other.offset]),
-        )
+from odespec.weights.draw import Rng
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,80 +32,12 @@ class Effort:
     faint: float = 1e-8
 
 
-# --- candidates ----------------------------------------------------------------
-
-
-def random_candidates(net: Network, rng: Rng, count: int) -> Candidates:
-    """Within constraints and domain, up to rounding."""
-    model = net.model
-    states = [heavy(rng, (count, *s.shape)) for s in model.free_states]
-    x = np.concatenate([s.reshape(count, -1) for s in states], axis=1)
-    offset = heavy(rng, (count, net.size))
-    offset = np.where(np.any(offset, axis=1, keepdims=True), offset, 1.0)
-    raw = Candidates(draw(model, rng, count), _inputs(model, rng, count), x, offset)
-    return allowed(net, raw)
-
-
-def _inputs(model: Model, rng: Rng, count: int) -> dict[str, Array]:
-    steps = model.solver.steps if isinstance(model.solver.steps, int) else 1
-    result = {}
-    for u in model.inputs:
-        total = count * steps if u.per_step else count
-        flat = tensors(u.shape, u.structure, rng, total, scale_range(model)) if u.structure else heavy(rng, (total, *u.shape))
-        result[u.name] = flat.reshape(count, steps, *u.shape) if u.per_step else flat
-    return result
-
-
-def allowed(net: Network, c: Candidates) -> Candidates:
-    """The candidates moved into constraints and domain."""
-    model = net.model
-    weights, inputs, x, y = project(model, c.weights), dict(c.inputs), c.x, c.x + c.offset
-    if model.domains:
-        names = [("input", u.name) for u in model.inputs]
-        inputs = into_domain(model, names, inputs)
-        x, y = inside(net, x), inside(net, y)
-    offset = y - x
-    return Candidates(weights, inputs, x, np.where(np.any(offset, axis=1, keepdims=True), offset, c.offset))
-
-
-def inside(net: Network, x: Array) -> Array:
-    """States ``[batch, n]`` moved into the domain, up to rounding."""
-    model = net.model
-    states = dict(zip((s.name for s in model.free_states), unpack(x, net.shapes), strict=True))
-    moved = into_domain(model, [("state", n) for n in states], states)
-    return np.concatenate([moved[n].reshape(len(x), -1) for n in states], axis=1)
-
-
-def moved(net: Network, c: Candidates, rng: Rng, size: Array) -> Candidates:
-    """Random changes, each tensor of each candidate by its own: a step, a factor, or nothing."""
-    fixed = {d.name for d in (*net.model.params, *net.model.inputs) if d.structure in DISCRETE}
-    again = rng.integers(0, len(c), size=1 + len(c) // 8)
-    fresh = draw(net.model, rng, len(again)) if fixed else {}
-
-    def change(v: Array) -> Array:
-        column = (len(v),) + (1,) * (v.ndim - 1)
-        scale = np.sqrt(np.mean(v.reshape(len(v), -1) ** 2, axis=1)).reshape(column)
-        step = rng.standard_normal(v.shape) * (scale + 0.1 * (rng.random(column) < 0.2)) * size.reshape(column)
-        factor = np.where(rng.random(column) < 0.2, np.exp(rng.standard_normal(column) * 3 * size.reshape(column)), 1.0)
-        part = (rng.random(v.shape) < 0.3) | (rng.random(column) < 0.5)
-        return np.asarray(np.where(part & (rng.random(column) < 0.6), v * factor + step, v))
-
-    def redrawn(n: str, v: Array) -> Array:
-        v = v.copy()
-        v[again] = fresh[n]
-        return v
-
-    weights = {n: redrawn(n, w) if n in fixed else change(w) for n, w in c.weights.items()}
-    inputs = {n: u if n in fixed else change(u) for n, u in c.inputs.items()}
-    return allowed(net, Candidates(weights, inputs, change(c.x), change(c.offset)))
-
-
 # --- measures ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """``ratio`` that each candidate shows, ``offset`` to the second state that shows it, ``score`` by which it is ranked."""
+    """The ``ratio`` of each candidate, the ``offset`` to the second state that shows it, the ``score`` for ranking."""
 
     ratio: Array
     offset: Array
@@ -152,8 +47,8 @@ class Measured:
 def measure(net: Network, goal: Goal, c: Candidates) -> Measured:
     """The ratio of a batch along the most promising direction.
 
-    The Jacobian only gives the direction: at a kink its columns may belong to different pieces. The ratio is that of two
-    states, far enough from each other that rounding does not matter.
+    The Jacobian only gives the direction: at a kink its columns may belong to different pieces. The ratio is that of
+    two states, far enough from each other that rounding does not matter.
     """
     step = 1e-6 * magnitude(c)
     with np.errstate(all="ignore"):
@@ -180,14 +75,16 @@ def _asymmetry(jacobian: Array) -> Array:
     """Between 0 and 1 for square matrices."""
     if jacobian.shape[-1] != jacobian.shape[-2]:
         return np.zeros(jacobian.shape[:-2])
-    size = np.linalg.norm(np.nan_to_num(jacobian - np.swapaxes(jacobian, -1, -2), posinf=0.0, neginf=0.0), axis=(-2, -1))
+    size = np.linalg.norm(
+        np.nan_to_num(jacobian - np.swapaxes(jacobian, -1, -2), posinf=0.0, neginf=0.0), axis=(-2, -1)
+    )
     return np.asarray(size / (1.0 + size))
 
 
 def _straight(images: Array) -> Array:
     """Whether the map is linear along the direction: not at a kink, where difference quotients deceive."""
     forth, back = images[0], images[1]
-    return np.linalg.norm(forth + back, axis=-1) <= 1e-3 * np.linalg.norm(forth - back, axis=-1)
+    return np.asarray(np.linalg.norm(forth + back, axis=-1) <= 1e-3 * np.linalg.norm(forth - back, axis=-1))
 
 
 def magnitude(c: Candidates) -> Array:
@@ -202,7 +99,7 @@ def secant(net: Network, goal: Goal, c: Candidates) -> tuple[Array, Array]:
         start, end = np.broadcast_arrays(c.x, c.x + c.offset)
         images = apply(net, FLOAT, c.weights, np.stack([start, end]), c.inputs)
         moved = images[1] - images[0]
-        return np.asarray(norm(moved, goal.p) / norm(end - start, goal.p)), moved
+        return np.asarray(norm(moved, goal.p) / norm(end - start, goal.p)), np.asarray(moved)
 
 
 def _direction(jacobian: Array, goal: Goal) -> Array:
@@ -214,7 +111,7 @@ def _direction(jacobian: Array, goal: Goal) -> Array:
         return np.asarray(v[..., 0 if goal.side == "upper" else -1, :])
     if goal.p == 1:
         best = np.argmax(np.abs(matrix).sum(axis=-2), axis=-1)
-        return np.eye(matrix.shape[-1])[best]
+        return np.asarray(np.eye(matrix.shape[-1])[best])
     best = np.argmax(np.abs(matrix).sum(axis=-1), axis=-1)
     row = np.take_along_axis(matrix, best[..., None, None], axis=-2)[..., 0, :]
     return np.where(row < 0, -1.0, 1.0)
@@ -224,7 +121,7 @@ def _direction(jacobian: Array, goal: Goal) -> Array:
 
 
 def search(net: Network, goal: Goal, rng: Rng, effort: Effort, stop: Callable[[], bool]) -> Iterator[Candidates]:
-    """Candidates, one at a time, that seem to break the claim: clear ones at once, faint ones after the whole ascent."""
+    """Candidates, one at a time, that seem to break the claim: clear ones at once, faint ones after the ascent."""
     pool, found = _first(net, goal, rng, effort.samples)
     yield from _promising(pool, found, goal, CLEAR)
     order = np.argsort(-found.score)[: effort.starts]
@@ -308,6 +205,3 @@ def pairs(net: Network, goal: Goal, c: Candidates) -> list[tuple[float, Array, A
     kept = score >= 0.9 * best
     order = np.lexsort((np.where(kept, width, -score), ~kept))
     return [(float(score[i]), ends[0][i], ends[1][i]) for i in order if score[i] > 0]
-
-
-__all__ = ["Candidates", "Effort", "allowed", "measure", "pack", "pairs", "random_candidates", "search", "secant"]

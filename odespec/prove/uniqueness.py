@@ -1,7 +1,7 @@
 """Whether the equations of implicit steps have exactly one solution for given weights, whatever the state.
 
-The equations are ``z = G(z)``. For two solutions ``z - z' = M (z - z')`` with M the derivative of G at some slopes of the
-activations, each anywhere in its interval. If ``I - M`` is regular for every such M there is at most one solution.
+The equations are ``z = G(z)``. For two solutions ``z - z' = M (z - z')`` with M the derivative of G at some slopes of
+the activations, each anywhere in its interval. If ``I - M`` is regular for every such M there is at most one solution.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from odespec.activations import ACTIVATIONS
+from odespec.activations import ACTIVATIONS, named
 from odespec.ir.expr import Expr
 from odespec.program.step import Solve
 from odespec.weights.arithmetic import FLOAT, Array
-from odespec.weights.evaluate import Plan, Unsupported, evaluate, plan
+from odespec.weights.evaluate import Leaves, Plan, Unsupported, evaluate, plan
 from odespec.weights.steps import Runner, step_leaves
 
 Ball = tuple[Array, Array]
@@ -63,9 +63,7 @@ def _regular(group: Solve, prepared: Plan, leaves: dict[tuple[str, object], Arra
     return bool(min(defect.sum(axis=1).max(), np.linalg.norm(defect, 2)) < 1 - ROOM)
 
 
-def slopes(
-    prepared: Plan, unknowns: tuple[Expr, ...], leaves: dict[tuple[str, object], Array]
-) -> tuple[Array, Array]:
+def slopes(prepared: Plan, unknowns: tuple[Expr, ...], leaves: dict[tuple[str, object], Array]) -> tuple[Array, Array]:
     """Middle and radius ``[rows, n]`` of the derivative of the roots by the unknowns, over all slopes of activations.
 
     ``leaves`` are the params, inputs and the time. Raises `Unsupported` for operations whose slopes are unbounded.
@@ -96,7 +94,8 @@ def _known(node: Expr, args: list[Any], leaves: dict[tuple[str, object], Array])
         return evaluate(plan((node,)), FLOAT, leaves)[0]
     fresh = tuple(Expr("input", (), a.shape, i) for i, a in enumerate(node.args))
     alone = Expr(node.op, fresh, node.shape, node.data)
-    return evaluate(plan((alone,)), FLOAT, {("input", i): v for i, v in enumerate(args)})[0]
+    known: Leaves = {("input", i): v for i, v in enumerate(args)}
+    return evaluate(plan((alone,)), FLOAT, known)[0]
 
 
 def _unit(which: int, node: Expr, sizes: list[int]) -> Ball:
@@ -127,10 +126,10 @@ def _linear(node: Expr, values: list[Array | None], balls: list[Ball | None]) ->
     assert ball is not None
     fresh = tuple(Expr("input", (), a.shape, i) for i, a in enumerate(node.args))
     prepared = plan((Expr(node.op, fresh, node.shape, node.data),))
-    known = {("input", i): v for i, v in enumerate(values) if i != which and v is not None}
-    middle = evaluate(prepared, FLOAT, known | {("input", which): ball[0]})[0]
-    sizes = {key: np.abs(v) for key, v in known.items()}
-    radius = evaluate(prepared, FLOAT, sizes | {("input", which): ball[1]})[0]
+    known = {i: v for i, v in enumerate(values) if i != which and v is not None}
+    middle = evaluate(prepared, FLOAT, {("input", i): v for i, v in {**known, which: ball[0]}.items()})[0]
+    sizes = {i: np.abs(v) for i, v in known.items()}
+    radius = evaluate(prepared, FLOAT, {("input", i): v for i, v in {**sizes, which: ball[1]}.items()})[0]
     return middle, radius
 
 
@@ -138,7 +137,9 @@ def _add(node: Expr, values: list[Array | None], balls: list[Ball | None]) -> Ba
     total: Ball | None = None
     for ball in (b for b in balls if b is not None):
         n = len(ball[0])
-        spread = [np.broadcast_to(b.reshape(n, *(b.shape[1:] or (1,) * len(node.shape))), (n, *node.shape)) for b in ball]
+        spread = [
+            np.broadcast_to(b.reshape(n, *(b.shape[1:] or (1,) * len(node.shape))), (n, *node.shape)) for b in ball
+        ]
         total = (spread[0], spread[1]) if total is None else (total[0] + spread[0], total[1] + spread[1])
     assert total is not None
     return total
@@ -157,7 +158,7 @@ def _division(node: Expr, values: list[Array | None], balls: list[Ball | None]) 
 
 
 def _act(node: Expr, values: list[Array | None], balls: list[Ball | None]) -> Ball:
-    name, parameters = node.data  # type: ignore[misc]
+    name, parameters = named(node)
     interval = ACTIVATIONS[name].slope(parameters)
     if interval.lower is None or interval.upper is None or name in ("step", "sign"):
         raise Unsupported(name)

@@ -1,7 +1,7 @@
 """What follows from a tableau, computed in exact arithmetic.
 
 Sources: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (order conditions) and II (stability
-functions, algebraic stability); Dahlquist & Jeltsch 1979 and Kraaijevanger 1991 (circle contractivity, strong stability).
+functions, algebraic stability); Dahlquist & Jeltsch 1979 (circle contractivity); Kraaijevanger 1991 (strong stability).
 Numbers that are limits are rational and rounded to the safe side by less than `WIDTH`; None stands for infinity.
 All functions raise `odespec.exact.Undecided` for entries that do not lie in one quadratic field.
 """
@@ -159,7 +159,7 @@ def circle_radius(scheme: RungeKutta) -> Fraction | None:
 
 
 def _threshold(below: Callable[[Fraction], bool]) -> tuple[Fraction, Fraction]:
-    """``(low, high)`` less than `WIDTH` apart (relative to 1/high) with below(low), not below(high); simple where possible."""
+    """``(low, high)`` about `WIDTH` apart, and their inverses, with below(low), not below(high); simple if possible."""
     low, high = Fraction(0), Fraction(1)
     while below(high):
         low, high = high, 2 * high
@@ -274,8 +274,6 @@ def _inverse(matrix: Square) -> Square | None:
 
 
 def stages(scheme: RungeKutta) -> int:
-    """How many stages the scheme evaluates (a last stage at the new value, which feeds only the error, is not counted)."""
+    """How many stages a step evaluates; a last one at the new value, which feeds only the error, is not counted."""
     unused = scheme.b[-1] == 0 and all(row[-1] == 0 for row in scheme.A)
     return scheme.stages - 1 if unused else scheme.stages
-
-

@@ -56,6 +56,6 @@ for _name, _order, _tableau, _reference, _doc in (
     ("gauss2", 4, _gauss2(), "Hammer & Hollingsworth 1955", "two stages, symplectic, algebraically stable"),
     ("radau5", 5, _radau5(), "Axelsson 1969", "Radau IIA of three stages, L-stable, algebraically stable"),
     ("sdirk2", 2, _sdirk2(), "Alexander 1977", "two stages, L-stable, gamma = 1 - 1/sqrt(2)"),
-    ("kvaerno5", 5, _kvaerno5(), "Kvaerno 2004", "seven stages, stiffly accurate, L-stable, coefficients to 17 decimals"),
+    ("kvaerno5", 5, _kvaerno5(), "Kvaerno 2004", "seven stages, stiffly accurate, A-stable; 17 decimals"),
 ):
     register(Method(_name, "implicit", STEPS, _order, _reference, _doc, _tableau))

@@ -13,7 +13,9 @@ Row = tuple[Real, ...]
 
 @dataclass(frozen=True, slots=True)
 class RungeKutta:
-    """A Butcher tableau: ``Y_i = x + h sum_j A[i][j] f(t + c[j] h, Y_j)``, ``x+ = x + h sum_i b[i] f(t + c[i] h, Y_i)``.
+    """A Butcher tableau.
+
+    ``Y_i = x + h sum_j A[i][j] f(t + c[j] h, Y_j)`` and ``x+ = x + h sum_i b[i] f(t + c[i] h, Y_i)``.
 
     ``b_embedded`` are the weights of the second formula of an adaptive pair.
     """
@@ -37,8 +39,8 @@ class RungeKutta:
 class Substep:
     """A step of one half of a partitioned system.
 
-    ``kick`` moves the momentum, ``drift`` the position, by ``size * h`` times its field at time ``t + at * h`` and at the
-    current values of both.
+    ``kick`` moves the momentum, ``drift`` the position, by ``size * h`` times its field at time ``t + at * h`` and at
+    the current values of both.
     """
 
     kind: str
@@ -89,7 +91,7 @@ class Method:
         return 2 if self.family == "partitioned" else None
 
 
-class UnknownSolver(LookupError):
+class UnknownSolver(LookupError):  # noqa: N818
     """There is no solver of this name."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from math import gcd as gcd_of_integers
 from math import lcm
 
@@ -131,7 +132,7 @@ def sign_at(p: Polynomial, x: Fraction) -> int:
 def changes(chain: Sequence[Polynomial], x: Fraction | None) -> int:
     """Sign changes of a Sturm chain at x (None: at infinity)."""
     signs = [s for s in (q[-1].sign if x is None else sign_at(q, x) for q in chain) if s]
-    return sum(a != b for a, b in zip(signs, signs[1:], strict=False))
+    return sum(a != b for a, b in pairwise(signs))
 
 
 def first_negative(p: Polynomial, width: Fraction) -> Fraction | None:

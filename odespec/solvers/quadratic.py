@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isqrt
+from math import isqrt, sqrt
 
 from odespec.exact import Irrational, Real, Undecided, root
 
@@ -58,7 +58,7 @@ class Quadratic:
         return 1 if (self.a > 0) == larger_rational else -1
 
     def __float__(self) -> float:
-        return float(self.a) + float(self.b) * self.d**0.5
+        return float(self.a) + float(self.b) * sqrt(self.d)
 
 
 ZERO, ONE = Quadratic(Fraction(0)), Quadratic(Fraction(1))
@@ -94,6 +94,8 @@ def quadratic(value: Real) -> Quadratic:
 
 def simplified(value: Real) -> Real:
     """The same number as ``a + b sqrt(d)``, where it is one."""
+    if isinstance(value, Fraction):
+        return value
     try:
         x = quadratic(value)
     except Undecided:

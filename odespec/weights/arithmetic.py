@@ -21,7 +21,7 @@ CONTEXT = Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[DivisionByZe
 """The context in which decimals are to be used (``with localcontext(CONTEXT)``)."""
 
 
-class Inexact(ArithmeticError):
+class Inexact(ArithmeticError):  # noqa: N818
     """This operation has no exact result in this kind of numbers."""
 
 
@@ -40,6 +40,13 @@ class Arithmetic:
 
 def _each(function: Callable[[Any], Any], x: Array) -> Array:
     return np.asarray(np.frompyfunc(function, 1, 1)(x), dtype=object)
+
+
+def _cast(function: Callable[[float], Any], x: Array) -> Array:
+    """Of each float64, computed once for equal ones (to the bit: -0 is not 0): weights are mostly zeros and ones."""
+    x = np.asarray(x, dtype=np.float64)
+    distinct, places = np.unique(x.reshape(-1).view(np.int64), return_inverse=True)
+    return _each(function, distinct.view(np.float64))[places].reshape(x.shape)
 
 
 # --- float64 -------------------------------------------------------------------
@@ -91,7 +98,7 @@ def _never(x: Array) -> Array:
 
 
 def _fractions(x: Array) -> Array:
-    return x if x.dtype == object else _each(Fraction, np.asarray(x, dtype=np.float64))
+    return x if x.dtype == object else _cast(Fraction, x)
 
 
 EXACT = Arithmetic("fractions", _exact_const, _fractions, _exact_act, _exact_power, _never, _never)
@@ -137,7 +144,7 @@ def _decimal_power(x: Array, exponent: Fraction) -> Array:
 
 
 def _decimals(x: Array) -> Array:
-    return x if x.dtype == object else _each(Decimal, np.asarray(x, dtype=np.float64))
+    return x if x.dtype == object else _cast(Decimal, x)
 
 
 DECIMAL = Arithmetic(

@@ -7,7 +7,7 @@ relative digits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, getcontext, localcontext
+from decimal import Decimal, InvalidOperation, getcontext, localcontext
 from functools import lru_cache
 
 ONE, TWO = Decimal(1), Decimal(2)
@@ -48,8 +48,7 @@ def pi(digits: int) -> Decimal:
     """Machin's formula: ``pi = 16 arctan(1/5) - 4 arctan(1/239)``."""
     with localcontext() as context:
         context.prec = digits + 5
-        value = 16 * _arctan_series(ONE / 5) - 4 * _arctan_series(ONE / 239)
-    return value
+        return 16 * _arctan_series(ONE / 5) - 4 * _arctan_series(ONE / 239)
 
 
 def _arctan_series(x: Decimal) -> Decimal:
@@ -69,13 +68,21 @@ def _arctan(x: Decimal) -> Decimal:
         while abs(x) > Decimal("0.05"):
             x = x / (ONE + (ONE + x * x).sqrt())
             halvings += 1
-        total = _arctan_series(x) * 2**halvings
+        total: Decimal = _arctan_series(x) * 2**halvings
     return +total
+
+
+def _whole_digits(x: Decimal) -> int:
+    """The digits before the point, which an angle loses; no float64 has as many as are refused here."""
+    digits = max(0, x.adjusted()) if x else 0
+    if digits > 400:
+        raise InvalidOperation("an angle too large to reduce")
+    return digits
 
 
 def _sin(x: Decimal) -> Decimal:
     with localcontext() as context:
-        context.prec += 10 + max(0, x.adjusted() if x else 0)
+        context.prec += 10 + _whole_digits(x)
         turn = 2 * pi(context.prec)
         x = x - turn * (x / turn).to_integral_value()
         term = total = x
@@ -89,7 +96,7 @@ def _sin(x: Decimal) -> Decimal:
 
 def _cos(x: Decimal) -> Decimal:
     with localcontext() as context:
-        context.prec += 10 + max(0, x.adjusted() if x else 0)
+        context.prec += 10 + _whole_digits(x)
         value = _sin(x + pi(context.prec) / 2)
     return +value
 

@@ -57,8 +57,10 @@ def tensors(
 
 
 def heavy(rng: Rng, shape: Iterable[int]) -> Array:
-    """Zero, small, moderate or huge entries, now and then all of one sign; each member of the batch (the first axis) has
-    a scale of its own."""
+    """Zero, small, moderate or huge entries, now and then all of one sign.
+
+    The first axis is the batch; each member has a scale of its own.
+    """
     shape = tuple(shape)
     column = (shape[0],) + (1,) * (len(shape) - 1)
     size = 10.0 ** rng.uniform(-2.0, 2.0, size=column)
@@ -77,7 +79,7 @@ def _rank_one(shape: Shape, rng: Rng) -> Array:
 
 
 def _axes(shape: Shape, rng: Rng) -> Array:
-    return np.eye(*shape) * rng.choice([-1.0, 1.0])
+    return np.asarray(np.eye(shape[0], shape[1]) * rng.choice([-1.0, 1.0]))
 
 
 def _permutation(shape: Shape, rng: Rng) -> Array:

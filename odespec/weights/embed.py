@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from odespec.ir.expr import Expr, Shape, postorder, rebuild
-from odespec.ir.model import Input, Model, Param, Relation
+from odespec.ir.model import Input, Model, Param, Relation, State
 from odespec.weights.arithmetic import Array
 
 Sizes = Mapping[int, int]
@@ -25,7 +25,8 @@ def reduction(model: Model, largest: int) -> dict[int, int]:
     roots = _roots(model)
     rigid = {n for e in postorder(*roots) if e.op in _RIGID for part in (e, *e.args) for n in part.shape}
     lengths = {n for e in postorder(*roots) for n in e.shape}
-    lengths |= {n for d in (*model.states, *model.params, *model.inputs) for n in d.shape}
+    declared: list[State | Param | Input] = [*model.states, *model.params, *model.inputs]
+    lengths |= {n for d in declared for n in d.shape}
     return {n: n if n in rigid else min(n, largest) for n in lengths}
 
 
@@ -93,7 +94,7 @@ def _completed(full: Array, corner: Shape, filler: float) -> Array:
 
 
 def _filler(declared: Param | Input, relations: tuple[Relation, ...]) -> tuple[float, bool]:
-    """The number on the diagonal outside the corner (or everywhere outside it) that the bounds allow; 0 where they do."""
+    """The number on the diagonal outside the corner (or everywhere outside it); 0 where the bounds allow zero."""
     if declared.structure in ("orthogonal", "stochastic", "doubly_stochastic"):
         return 1.0, False
     for r in relations:

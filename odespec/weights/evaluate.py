@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from odespec.activations import named
+from odespec.exact import Real
 from odespec.ir.expr import Convolution, Expr, postorder, split
 from odespec.program import evaluate as floats
 from odespec.program.operators import Operator, taps
@@ -24,7 +26,7 @@ Leaves = Mapping[tuple[str, object], Array]
 """Values of leaves by ``(op, data)``: the trailing axes are the leaf's shape, the axes before them broadcast."""
 
 
-class Unsupported(Exception):
+class Unsupported(Exception):  # noqa: N818
     """An operation that this evaluator does not know; the argument names it."""
 
 
@@ -138,8 +140,7 @@ def _div(node: Expr, a: Arithmetic, x: Array, y: Array) -> Array:
 
 
 def _act(node: Expr, a: Arithmetic, x: Array) -> Array:
-    name, parameters = node.data  # type: ignore[misc]
-    return a.act(name, parameters, x)
+    return a.act(*named(node), x)
 
 
 # --- linear algebra ------------------------------------------------------------
@@ -208,16 +209,17 @@ def _conv(node: Expr, a: Arithmetic, kernel: Array) -> Array:
         point, tap, source = (tuple(int(p[i]) for p in places) for i in range(3))
         for g in range(how.groups):
             rows = slice(g * outputs, (g + 1) * outputs)
-            where = (rows, *point, slice(g * inputs, (g + 1) * inputs), *source)
-            result[where] += kernel[(rows, slice(None), *tap)]
+            where: Any = (rows, *point, slice(g * inputs, (g + 1) * inputs), *source)
+            part: Any = (rows, slice(None), *tap)
+            result[where] += kernel[part]
     return result
 
 
 def _pool(node: Expr, a: Arithmetic, x: Array) -> Array:
-    k = int(node.data)  # type: ignore[call-overload]
+    k = cast(int, node.data)
     height, width = node.shape[-2:]
     blocks = x.reshape(*x.shape[:-2], height, k, width, k)
-    return np.asarray(np.sum(blocks, axis=(-3, -1))) / (k * k)
+    return np.asarray(np.sum(blocks, axis=(-3, -1)) / (k * k))
 
 
 def _diag(node: Expr, a: Arithmetic, x: Array) -> Array:
@@ -240,7 +242,7 @@ def _axes(node: Expr, axes: object) -> tuple[int, ...]:
     """Axes of the argument, counted from its end; all of them for None."""
     n = len(node.args[0].shape)
     chosen = range(n) if axes is None else axes if isinstance(axes, tuple) else (axes,)
-    return tuple(int(i) % n - n for i in chosen)  # type: ignore[call-overload]
+    return tuple(int(i) % n - n for i in cast(tuple[int, ...], chosen))
 
 
 def _sum(node: Expr, a: Arithmetic, x: Array) -> Array:
@@ -249,7 +251,7 @@ def _sum(node: Expr, a: Arithmetic, x: Array) -> Array:
 
 def _mean(node: Expr, a: Arithmetic, x: Array) -> Array:
     axes = _axes(node, node.data)
-    return np.asarray(np.sum(x, axis=axes)) / prod(x.shape[i] for i in axes)
+    return np.asarray(np.sum(x, axis=axes) / prod(x.shape[i] for i in axes))
 
 
 def _extreme(function: Callable[..., Any]) -> Callable[..., Array]:
@@ -270,16 +272,16 @@ def _norm(node: Expr, a: Arithmetic, x: Array) -> Array:
 def _softmax(node: Expr, a: Arithmetic, x: Array) -> Array:
     axis = _axes(node, node.data)
     e = a.exp(x - np.max(x, axis=axis, keepdims=True))
-    return e / np.sum(e, axis=axis, keepdims=True)
+    return np.asarray(e / np.sum(e, axis=axis, keepdims=True))
 
 
 def _layernorm(node: Expr, a: Arithmetic, x: Array) -> Array:
-    axis, eps = node.data  # type: ignore[misc]
+    axis, eps = cast(tuple[object, Real], node.data)
     axes = _axes(node, axis)
     count = prod(x.shape[i] for i in axes)
     centred = x - np.sum(x, axis=axes, keepdims=True) / count
     variance = np.sum(centred * centred, axis=axes, keepdims=True) / count
-    return centred / a.sqrt(variance + a.const(eps))
+    return np.asarray(centred / a.sqrt(variance + a.const(eps)))
 
 
 _OPERATIONS: dict[str, Callable[..., Array]] = {

@@ -36,18 +36,19 @@ def violations(
     """
     found = [*_misshapen(model, model.params, weights)]
     given: dict[str, Array] = dict(weights)
-    declared: list[Input | State] = []
-    for group, arrays in ((model.inputs, inputs), (model.free_states, states)):
+    groups: list[tuple[Sequence[Input | State], Sequence[Array] | None]]
+    groups = [(model.inputs, inputs), (model.free_states, states)]
+    for group, arrays in groups:
         if arrays is not None:
             if len(arrays) != len(group):
                 found.append(f"{len(arrays)} arrays for {len(group)} of {', '.join(g.name for g in group)}")
             named = {g.name: a for g, a in zip(group, arrays, strict=False)}
             found += _misshapen(model, group, named)
             given |= named
-            declared += group
     if found:
         return found
-    for p in (*model.params, *(d for d in declared if isinstance(d, Input))):
+    held: list[Param | Input] = [*model.params, *(model.inputs if inputs is not None else ())]
+    for p in held:
         found += _structure(p, given[p.name])
     return found + [v for r in (*model.constraints, *model.domains) for v in _relation(model, r, given)]
 
@@ -56,9 +57,7 @@ def _steps(model: Model) -> int:
     return model.solver.steps if isinstance(model.solver.steps, int) else 1
 
 
-def _misshapen(
-    model: Model, declared: Sequence[Param | Input | State], arrays: Mapping[str, Array]
-) -> Iterator[str]:
+def _misshapen(model: Model, declared: Sequence[Param | Input | State], arrays: Mapping[str, Array]) -> Iterator[str]:
     names = {d.name for d in declared}
     for name in arrays:
         if name not in names:
@@ -143,16 +142,15 @@ def _relation(model: Model, relation: Relation, given: Mapping[str, Array]) -> l
     return [] if good else [text]
 
 
-def _copies(
-    model: Model, operand: Expr, given: Mapping[str, Array]
-) -> Iterator[dict[tuple[str, object], Array]]:
+def _copies(model: Model, operand: Expr, given: Mapping[str, Array]) -> Iterator[dict[tuple[str, object], Array]]:
     """The values of the operand's leaves at each step, equal ones once."""
-    declared: dict[str, Param | Input] = {d.name: d for d in (*model.params, *model.inputs)}
+    held: list[Param | Input] = [*model.params, *model.inputs]
+    declared = {d.name: d for d in held}
     used = sorted((op, str(n)) for op, n in leaves(operand) if op in ("param", "input", "state", "graph"))
     per_step = any(n in declared and declared[n].per_step for _, n in used)
     seen = set()
     for k in range(_steps(model) if per_step else 1):
-        own = {}
+        own: dict[tuple[str, object], Array] = {}
         for op, n in used:
             d = declared.get(n)
             if n not in given:
@@ -161,7 +159,7 @@ def _copies(
         key = tuple(v.tobytes() for v in own.values())
         if key not in seen:
             seen.add(key)
-            yield dict(own)
+            yield own
 
 
 def _obeyed(relation: Relation, own: Mapping[tuple[str, object], Array]) -> bool:
@@ -249,7 +247,7 @@ def _vector_norm(value: Array, p: int | str, bound: Fraction, side: int) -> bool
         size, bound = sum(x * x for x in entries), bound * bound
     else:
         size = sum(entries) if p == 1 else max(entries, default=Fraction(0))
-    return size <= bound if side == 1 else size >= bound
+    return bool(size <= bound if side == 1 else size >= bound)
 
 
 def _degree(relation: Relation, own: Mapping[tuple[str, object], Array]) -> bool:

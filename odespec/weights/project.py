@@ -13,7 +13,7 @@ import numpy as np
 
 from odespec.exact import Real
 from odespec.ir.expr import Expr, leaves, split
-from odespec.ir.model import Input, Model, Param, Relation
+from odespec.ir.model import Model, Param, Relation
 from odespec.program.limits import Limit, Limits, read_limits
 from odespec.weights.arithmetic import FLOAT, Array
 from odespec.weights.evaluate import Unsupported, evaluate, plan
@@ -32,7 +32,8 @@ def project(model: Model, values: Mapping[str, Array], tighten: float = 0.0) -> 
     """
     limits, unread = read_limits(model.constraints)
     result = {p.name: _one(p, limits.get(p.name, Limits()), values[p.name], tighten) for p in model.params}
-    for relation, _ in unread:
+    others = [x.relation for own in limits.values() for x in own.all if x.quantity not in _DIRECT]
+    for relation in (*others, *(r for r, _ in unread)):
         _shrink(model, relation, result, tighten)
     return result
 
@@ -78,6 +79,9 @@ def _stochastic(v: Array) -> Array:
 
 # --- limits of one parameter ---------------------------------------------------
 
+_PARTS = {"symmetric_part": 1.0, "skew_part": -1.0}
+_DIRECT = ("spectral", "sigma", "eig", "entries", "sum", "rows", "columns", "euclid", "absolute", "conv", *_PARTS)
+
 
 def _limited(param: Param, limit: Limit, v: Array, tighten: float) -> Array:
     lower, upper = _tightened(limit.lower, limit.upper, tighten)
@@ -91,7 +95,10 @@ def _limited(param: Param, limit: Limit, v: Array, tighten: float) -> Array:
         return _exact_structure(param.structure, np.clip(v, lower, upper))
     if limit.quantity == "sum":
         return _summed(v, limit, len(param.shape))
-    if upper is None:
+    if limit.quantity in _PARTS:
+        part = v + _PARTS[limit.quantity] * np.swapaxes(v, -1, -2)
+        return np.asarray(v + (_by_singular_values(part, None, upper) - part) / 2)
+    if upper is None or limit.quantity not in _DIRECT:
         return v
     return _scaled(v, _size(param, limit, v), upper)
 
@@ -152,7 +159,8 @@ def _size(param: Param, limit: Limit, v: Array) -> Array:
     if limit.quantity == "absolute":
         return np.asarray(np.abs(v).sum(axis=axes, keepdims=True))
     assert limit.convolution is not None
-    spectrum = np.fft.fft2(v, limit.convolution.spatial) if v.ndim > 3 else np.fft.fft(v, limit.convolution.spatial[0])
+    spatial = limit.convolution.spatial
+    spectrum = np.fft.fft2(v, spatial) if len(param.shape) == 4 else np.fft.fft(v, spatial[0])
     matrices = np.moveaxis(spectrum, (-4, -3), (-2, -1)) if len(param.shape) == 4 else np.moveaxis(spectrum, -1, -3)
     return np.asarray(np.linalg.norm(matrices, 2, axis=(-2, -1)).max(axis=tuple(range(-len(param.shape) + 2, 0))))[
         (...,) + (None,) * len(param.shape)
@@ -267,7 +275,9 @@ def into_domain(
 def _into_ball(relation: Relation, v: Array, lower: float | None, upper: float | None) -> Array:
     axes = tuple(range(-len(relation.operand.shape), 0))
     sizes = {2: np.sqrt((v * v).sum(axis=axes, keepdims=True)), 1: np.abs(v).sum(axis=axes, keepdims=True)}
-    size = sizes.get(relation.p if isinstance(relation.p, int) else 0, np.abs(v).max(axis=axes, keepdims=True, initial=0))
+    size = sizes.get(
+        relation.p if isinstance(relation.p, int) else 0, np.abs(v).max(axis=axes, keepdims=True, initial=0)
+    )
     target = np.clip(size, lower, upper) if lower is not None or upper is not None else size
     return np.asarray(v * np.where(size > 0, target / np.where(size > 0, size, 1.0), 1.0))
 

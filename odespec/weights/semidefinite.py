@@ -31,9 +31,9 @@ def is_psd(matrix: Array) -> bool | None:
 def definite(matrix: Array) -> bool:
     """Whether a matrix of fractions is certainly positive definite, by a Cholesky factorisation in float64.
 
-    Rounding the entries moves the matrix by at most ``u |A|_F``; a Cholesky factorisation of ``A - c I`` that runs to its
-    end proves A definite if ``c >= (n + 2) u tr(A)`` and a little (Rump, "Verification of positive definiteness", BIT 46,
-    2006). The shift here is four times that of both.
+    Rounding the entries moves the matrix by at most ``u |A|_F``; a Cholesky factorisation of ``A - c I`` that runs to
+    its end proves A definite if ``c >= (n + 2) u tr(A)`` and a little (Rump, "Verification of positive definiteness",
+    BIT 46, 2006). The shift here is four times that of both.
     """
     floats = np.asarray(matrix, dtype=np.float64)
     n = len(floats)

@@ -23,7 +23,7 @@ NEWTON = 40
 RESIDUAL = 1e-12
 
 
-class NoSolution(ArithmeticError):
+class NoSolution(ArithmeticError):  # noqa: N818
     """The equations of an implicit step were not solved."""
 
 
@@ -175,10 +175,10 @@ def _linearised(group: Solve, prepared: Plan, leaves: dict[Any, Array], z: Array
 
 
 def _quotient(matrix: Array, vector: Array) -> Array:
-    finite = np.isfinite(matrix).all(axis=(-1, -2)) & np.isfinite(vector).all(axis=-1)
+    finite = np.asarray(np.isfinite(matrix).all(axis=(-1, -2)) & np.isfinite(vector).all(axis=-1))
     safe = np.where(finite[..., None, None], matrix, np.eye(matrix.shape[-1]))
     with np.errstate(all="ignore"):
-        singular = np.abs(np.linalg.det(safe)) < 1e-290
+        singular = np.asarray(np.abs(np.linalg.det(safe)) < 1e-290)
         safe = np.where(singular[..., None, None], np.eye(matrix.shape[-1]), safe)
         return np.asarray(np.linalg.solve(safe, np.where(finite[..., None], vector, 0.0)[..., None])[..., 0])
 

@@ -7,11 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from odespec_torch import backend
 
 from odespec.ir.expr import Convolution, Expr, act, add, apply, const, matmul, mul, sub, total, transpose
 from odespec.ir.model import Model
 from odespec.program.enforce import plan, unenforced
-from odespec_torch import backend
 
 torch.set_num_threads(1)
 M, D = 6, 4

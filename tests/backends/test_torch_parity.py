@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from odespec_torch import backend
 
 from odespec.exact import root
 from odespec.ir.expr import (
@@ -33,7 +34,6 @@ from odespec.ir.expr import (
 )
 from odespec.program.interpret import run
 from odespec.program.lower import lower
-from odespec_torch import backend
 
 D, M = 4, 6
 EXPLICIT = ["euler", "heun", "midpoint", "ralston", "ssprk3", "rk3", "rk4", "rk38", "dopri5"]

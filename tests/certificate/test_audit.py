@@ -41,8 +41,8 @@ def test_the_statement_says_what_is_proved(plain: Certificate) -> None:
         "over one step the squared ratio of distances is at most tau = 1 for 32 steps; in all (1)^32 <= (1)^2"
         in statement
     )
-    assert "by norm(W) <= 1: operator" in statement
-    assert "arithmetic is exact" in statement
+    assert "(norm(W) <= 1)" in statement
+    assert "arithmetic is exact" in statement and "if the forms and relations below are those of the spec" in statement
 
 
 # --- independence ------------------------------------------------------------------

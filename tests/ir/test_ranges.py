@@ -112,7 +112,9 @@ def check(root: Expr, seed: int) -> None:
         assert interval.upper is None or bool((value <= float(interval.upper) + slack).all()), node.op
 
 
-NAMES = tuple(n for n, a in ACTIVATIONS.items() if n in reference.ACTS and not a.parameters and n not in ("log", "sqrt"))
+NAMES = tuple(
+    n for n, a in ACTIVATIONS.items() if n in reference.ACTS and not a.parameters and n not in ("log", "sqrt")
+)
 
 
 @st.composite

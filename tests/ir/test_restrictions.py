@@ -175,8 +175,7 @@ def member(structure: str, m: int, n: int, rng: np.random.Generator) -> np.ndarr
         q = np.linalg.qr(rng.normal(size=(max(m, n), min(m, n))))[0]
         return np.eye(m, n) if rng.random() < 0.3 else q if m >= n else q.T
     if structure == "stochastic":
-        rows = rng.dirichlet(np.ones(n) * rng.choice([0.1, 1, 100]), size=m)
-        return rows
+        return rng.dirichlet(np.ones(n) * rng.choice([0.1, 1, 100]), size=m)
     if structure == "doubly_stochastic":
         weights = rng.dirichlet(np.ones(3))
         return sum(w * np.eye(n)[rng.permutation(n)] for w in weights)
@@ -220,7 +219,14 @@ def test_what_a_vector_obeys_is_never_impossible(n: int, seed: int) -> None:
     v = rng.choice([rng.normal(size=n), np.round(rng.normal(size=n)), np.ones(n)])
     operand = leaf("state", "x", (n,))
     relations = [
-        Relation("norm", operand, Fraction(size) * Fraction(999999, 1000000), Fraction(size) * Fraction(1000001, 1000000), SPAN, p)
+        Relation(
+            "norm",
+            operand,
+            Fraction(size) * Fraction(999999, 1000000),
+            Fraction(size) * Fraction(1000001, 1000000),
+            SPAN,
+            p,
+        )
         for p, size in ((2, np.linalg.norm(v)), (1, np.abs(v).sum()), ("inf", np.abs(v).max()))
     ]
     relations.append(Relation("entries", operand, Fraction(v.min()), Fraction(v.max()), SPAN))
@@ -390,3 +396,15 @@ def test_mistakes_of_claims_come_alone(claim: str, code: str) -> None:
 )
 def test_claims_that_are_well_written(claim: str) -> None:
     assert errors(PLAIN + TAIL + f"claim {claim}\n") == []
+
+
+def test_norms_of_states_with_two_axes_are_over_all_entries() -> None:
+    head = "model A\nstate X[3, 3], Y[3, 3]\nX' = -X\nY' = -Y\n"
+    assert errors(head + "domain norm(X - Y) >= 3\ndomain norm(X - Y, inf) <= 1\n" + TAIL) == []
+    assert errors(head + "domain norm(X) >= 3.1\ndomain norm(X, inf) <= 1\n" + TAIL) == ["ODE421"]
+
+
+def test_norms_of_convolutions_are_not_compared_with_each_other() -> None:
+    head = "model A\nstate u[2, 8]\nparam K[2, 2, 3]\nu' = conv(K) @ u\n"
+    assert errors(head + "constraint norm(conv(K)) >= 3\nconstraint norm(conv(K), 1) <= 3\n" + TAIL) == []
+    assert errors(head + "constraint norm(conv(K)) >= 3\nconstraint norm(conv(K)) <= 2\n" + TAIL) == ["ODE421"]

@@ -88,6 +88,11 @@ def chain(n: int, step: str) -> str:
     return f"{HEAD}let a0 = x\n{lets}\nx' = a{n - 1}{TAIL}"
 
 
+def gradient(n: int) -> str:
+    text = chain(n, "tanh(W @ a_) + a_").replace("x' = ", "let V = sum(logcosh(x)) + sum(")
+    return text.replace(TAIL, ")\nx' = -grad(V, x)" + TAIL)
+
+
 def backwards(n: int) -> str:
     lets = "\n".join(f"let a{i} = tanh(W @ a{i - 1}) + a{i - 1}" for i in range(n - 1, 0, -1))
     return f"{HEAD}{lets}\nlet a0 = x\nx' = a{n - 1}{TAIL}"
@@ -108,13 +113,17 @@ def wide(n: int) -> str:
 
 def layers(n: int) -> str:
     block = "model B\ndim d = 2\nstate x[d]\nx' = -x\nsolver euler(steps = 2)\ntime 0 .. 1\n"
-    return block + "network N\ninput u[4]\nh = B(u)\n" + "\n".join("h = B(h)" if i % 2 else "h = tanh(h)" for i in range(n))
+    return (
+        block
+        + "network N\ninput u[4]\nh = B(u)\n"
+        + "\n".join("h = B(h)" if i % 2 else "h = tanh(h)" for i in range(n))
+    )
 
 
 SHAPES = {
     "lets": lambda n: chain(n, "tanh(W @ a_) + a_"),
     "doubling": lambda n: chain(n, "a_ * a_"),
-    "gradient": lambda n: chain(n, "tanh(W @ a_) + a_").replace("x' = ", "let V = sum(logcosh(x)) + sum(") .replace(TAIL, ")\nx' = -grad(V, x)" + TAIL),
+    "gradient": gradient,
     "backwards": backwards,
     "unknown": unknown,
     "cycle": cycle,

@@ -145,5 +145,3 @@ def _apply(e: Expr, a: list[Tensor]) -> Tensor:
         return forward(a[1])
     zero = torch.zeros(size, dtype=torch.float64, requires_grad=True)
     return torch.autograd.grad(forward(zero), zero, a[1], create_graph=True)[0]
-
-
