@@ -12,10 +12,13 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     """Write to a temporary file beside the target, then rename it over the target.
 
     The mode of an existing target is kept; a new file gets the mode that the umask allows. A symbolic link is followed.
-    Raises OSError.
+    A device or a pipe is written to as it is. Raises OSError.
     """
     path = Path(os.path.realpath(path))
     raw = data.encode("utf-8") if isinstance(data, str) else data
+    if path.exists() and not path.is_file():
+        path.write_bytes(raw)
+        return
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -122,7 +122,7 @@ def _activation(activation: Activation) -> Entry:
     form = f"{activation.name}({', '.join(('x', *activation.parameters))})"
     text = (
         "The slopes are those of all difference quotients (f(x) - f(y)) / (x - y), enclosed outward in rational numbers: "
-        "this interval is what proofs use. None: no bound holds for all x; a `domain` may give one."
+        "these are what proofs use. At an infinite end no bound holds for all x; a `domain` may give one."
     )
     return Entry(activation.name, "activation", form, activation.doc, tuple(facts), text)
 
@@ -185,7 +185,9 @@ def _in_words(name: str) -> str:
             f"h <= {_fact(2 * Fraction(summary.circle_radius))} nu (Dahlquist & Jeltsch 1979)."
         )
     if summary.circle_radius == 0:
-        return "No step size, however small, makes it non-expansive for all non-linear fields of circle-contractive kind."
+        return (
+            "No step size, however small, makes it non-expansive for all non-linear fields of circle-contractive kind."
+        )
     return ""
 
 

@@ -66,9 +66,9 @@ def _matmul(node: Expr, args: tuple[Term, ...]) -> Term:
     if node.data == "last":
         plain = len(left.shape) == 2 or args[1].batch == NONE
         rest = _axes(len(left.shape) - 1)
-        return (
-            product(args[0], args[1], "@") if plain else call("torch.einsum", f'"...{rest}y,...yz->...{rest}z"', *args)
-        )
+        if not plain:
+            return call("torch.einsum", f'"...{rest}y,...yz->...{rest}z"', *args)
+        return product(args[0], args[1], "@")
     if len(right.shape) == 2:
         return product(args[0], args[1], "@")
     if len(right.shape) == 1 and args[0].batch == NONE:

@@ -266,7 +266,7 @@ class Part:
     def inner(self, *terms: tuple[int | Fraction, Vector, Vector]) -> Form:
         """The sum of ``scale <x, y>``."""
         total: Form = {}
-        self.work[0] += 10
+        self.charge(10)
         for scale, x, y in terms:
             for a in x if scale else ():
                 for b in y:
@@ -277,9 +277,13 @@ class Part:
         for key, c in form.items():
             total[key] = self.spend(total.get(key, Fraction(0)) + scale * c)
 
+    def charge(self, amount: int) -> None:
+        self.work[0] += amount
+        require(self.work[0] <= MAX_WORK, "too much work for an honest certificate")
+
     def spend(self, value: Fraction) -> Fraction:
-        self.work[0] += 1 + bits_of(value) // 64
-        require(bits_of(value) <= MAX_BITS and self.work[0] <= MAX_WORK, "too much work for an honest certificate")
+        require(bits_of(value) <= MAX_BITS, "a number grows too long for an honest certificate")
+        self.charge(1 + bits_of(value) // 64)
         return value
 
     def matrix(self, form: Form) -> list[list[Fraction]]:

@@ -93,7 +93,10 @@ def _run(module: ModuleType, options: argparse.Namespace) -> int:
         if os.environ.get("ODESPEC_TRACEBACK"):
             raise
         fail(f"internal error: {type(error).__name__}: {error}")
-        print("  This is a defect of odespec. Please report it with the spec; ODESPEC_TRACEBACK=1 shows where.", file=sys.stderr)
+        print(
+            "  This is a defect of odespec. Please report it with the spec; ODESPEC_TRACEBACK=1 shows where.",
+            file=sys.stderr,
+        )
         return FAILED
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odespec.cli.common import add_definitions, add_format, fail, load, show
-from odespec.diagnostics import Report
+from odespec.diagnostics import Diagnostic, Report
+from odespec.diagnostics.render import printable
 from odespec.diagnostics.style import Style, style_for
 
 if TYPE_CHECKING:
@@ -26,13 +29,14 @@ EXAMPLES = """examples:
   odespec check specs/gradient_flow.ode
   odespec check specs/*.ode --json
   odespec check specs/gradient_flow.ode -D d=256 --certificates proofs
+  odespec check - < draft.ode
 
 exit status: 0 every claim came out as the spec asks; 1 one did not; 2 the spec has errors
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="an .ode spec")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="an .ode spec, or - for standard input")
     add_definitions(parser)
     add_format(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object to standard output")
@@ -40,7 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slack", type=_slack, default=Fraction(0), metavar="S", help="accept a bound weaker by this factor, as 1e-9"
     )
-    parser.add_argument("--seconds", type=float, metavar="S", help="cut the search for each claim after this time")
+    parser.add_argument(
+        "--seconds",
+        type=_seconds,
+        metavar="S",
+        help="cut the search for each claim after this time; it can only turn a verdict into unknown",
+    )
 
 
 def _slack(text: str) -> Fraction:
@@ -53,20 +62,37 @@ def _slack(text: str) -> Fraction:
     return value
 
 
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, got {text!r}")
+    return value
+
+
 def run(options: argparse.Namespace) -> int:
-    status, models = 0, []
+    from odespec.cli.folder import Folder
+
+    folder = Folder(Path(options.certificates)) if options.certificates else None
+    status, models, counts = 0, [], [0, 0]
     for name in options.files:
-        code, described = _check(name, options)
+        code, described = _check(name, options, folder)
         status = max(status, code)
         models.extend(described)
+        for claim in (c for m in described for c in m["claims"]):
+            counts[claim["ok"]] += 1
     if options.json:
         from odespec import __version__
 
         print(json.dumps({"odespec": __version__, "models": models}, indent=2))
+    elif len(models) > 1:
+        print(f"{counts[1]} of {sum(counts)} claims in {len(models)} sections came out as asked")
     return status
 
 
-def _check(name: str, options: argparse.Namespace) -> tuple[int, list[dict[str, Any]]]:
+def _check(name: str, options: argparse.Namespace, folder: Any) -> tuple[int, list[dict[str, Any]]]:
     from odespec import api
     from odespec.cli.progress import Progress
     from odespec.prove.verdict import Options
@@ -76,42 +102,34 @@ def _check(name: str, options: argparse.Namespace) -> tuple[int, list[dict[str, 
         show(report, options.format)
     if spec is None:
         return 2, [_described(name, None, report, {})]
-    with Progress(enabled=not options.json) as progress:
-        watch = lambda model, claim: progress.say(f"{model.name}: claim {claim.text}")  # noqa: E731
+    with Progress() as progress:
+        watch = lambda model, claim: progress.say(f"{name}: {model.name}: claim {claim.text}")  # noqa: E731
         checked = api.check(spec, Options(slack=options.slack, seconds=options.seconds), watch)
-    if options.certificates:
+    status, written = int(not all(result.ok for result in checked)), {}
+    if folder is not None:
         try:
-            written = _write(checked, Path(options.certificates))
+            written = folder.write(Path(name).stem, checked)
         except OSError as error:
-            return fail(f"cannot write into {options.certificates}: {error.strerror}"), []
-    else:
-        written = {}
+            status = fail(f"cannot write into {options.certificates}: {error.strerror}")
     if not options.json:
         for result in checked:
             _print(name, result, written)
-    described = [_described(name, result, report, written) for result in checked] or [_described(name, None, report, {})]
-    return int(not all(result.ok for result in checked)), described
+    shares = _shares(report, checked)
+    return status, [_described(name, c, d, written) for c, d in zip(checked, shares, strict=True)]
 
 
-# --- files ---------------------------------------------------------------------
-
-
-def _write(checked: tuple[Checked, ...], folder: Path) -> dict[int, Path]:
-    """Write what each verdict rests on; the paths by the identity of the verdict."""
-    from odespec.files import write_atomic
-
-    folder.mkdir(parents=True, exist_ok=True)
-    written = {}
-    for result in checked:
-        for number, verdict in enumerate(result.verdicts, start=1):
-            stem = f"{result.model.name}-{number}-{verdict.claim.name}"
-            if verdict.certificate is not None:
-                written[id(verdict)] = folder / f"{stem}.json"
-                write_atomic(written[id(verdict)], verdict.certificate.text())
-            elif verdict.counterexample is not None:
-                written[id(verdict)] = folder / f"{stem}.safetensors"
-                write_atomic(written[id(verdict)], verdict.counterexample.data())
-    return written
+def _shares(report: Report, checked: tuple[Checked, ...]) -> list[list[Diagnostic]]:
+    """The warnings that belong to each section: those behind its first line; the rest goes to the first."""
+    shares: list[list[Diagnostic]] = [[] for _ in checked]
+    for diagnostic in report:
+        place = diagnostic.span
+        begun = [
+            i
+            for i, c in enumerate(checked)
+            if place and place.source is c.model.source and place.start >= c.model.span.start
+        ]
+        shares[begun[-1] if begun else 0].append(diagnostic)
+    return shares
 
 
 # --- output --------------------------------------------------------------------
@@ -119,33 +137,47 @@ def _write(checked: tuple[Checked, ...], folder: Path) -> dict[int, Path]:
 
 def _print(name: str, result: Checked, written: dict[int, Path]) -> None:
     style = style_for(sys.stdout)
-    print(f"{style.bold(result.model.name)} {style.dim(f'({name})')}")
+    print(f"{style.bold(result.model.name)} {style.dim(f'({printable(name)})')}")
     if not result.verdicts:
         print("  no claims")
     for verdict in result.verdicts:
         print(_line(verdict, style))
-        if written.get(id(verdict)):
-            print(f"      {style.dim('written: ' + str(written[id(verdict)]))}")
+        if path := written.get(id(verdict)):
+            verb = "audit" if verdict.certificate is not None else "replay"
+            print(f"      {style.dim(f'odespec {verb} {printable(str(path))}')}")
+        elif verdict.verdict == "refuted" and not verdict.ok:
+            print(f"      {style.dim('--certificates DIR writes these weights to a file that `odespec replay` runs')}")
 
 
 def _line(verdict: Verdict, style: Style) -> str:
     paint = {"proved": style.good, "refuted": style.error, "unknown": style.warning}[verdict.verdict]
     if verdict.ok:
         paint = style.good
-    mark = "✓" if verdict.ok else "✗" if verdict.verdict != "unknown" else "?"
     claim = ("not " if verdict.claim.negated else "") + verdict.claim.text
     slack = f" (slack {float(verdict.slack):g})" if verdict.slack else ""
-    return f"  {paint(mark)} {claim}: {paint(verdict.verdict)}{slack} {style.dim(f'{verdict.seconds:.2f} s')}\n      {verdict.reason}"
+    head = f"  {paint(_mark(verdict))} {claim}: {paint(verdict.verdict)}{slack} {style.dim(f'{verdict.seconds:.2f} s')}"
+    return f"{head}\n      {printable(verdict.reason)}"
 
 
-def _described(name: str, result: Checked | None, report: Report, written: dict[int, Path]) -> dict[str, Any]:
+def _mark(verdict: Verdict) -> str:
+    mark, plain = ("✓", "+") if verdict.ok else ("?", "?") if verdict.verdict == "unknown" else ("✗", "x")
+    try:
+        mark.encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return plain
+    return mark
+
+
+def _described(
+    name: str, result: Checked | None, diagnostics: Iterable[Diagnostic], written: dict[int, Path]
+) -> dict[str, Any]:
     """The object of one section for ``--json``."""
     from odespec.diagnostics.render import as_json
 
     return {
         "file": name,
         "name": result.model.name if result else None,
-        "diagnostics": [as_json(d) for d in report],
+        "diagnostics": [as_json(d) for d in diagnostics],
         "claims": [_claim(v, written.get(id(v))) for v in result.verdicts] if result else [],
     }
 
@@ -158,11 +190,16 @@ def _claim(verdict: Verdict, path: Path | None) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "slack": float(verdict.slack),
         "ok": verdict.ok,
-        "lower": verdict.lower,
-        "upper": verdict.upper,
+        "lower": _finite(verdict.lower),
+        "upper": _finite(verdict.upper),
         "method": verdict.method,
         "reason": verdict.reason,
         "certificate": str(path) if path and verdict.certificate is not None else None,
         "counterexample": str(path) if path and verdict.counterexample is not None else None,
         "seconds": round(verdict.seconds, 4),
     }
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity; a bound that is not finite is none."""
+    return value if value is not None and math.isfinite(value) else None

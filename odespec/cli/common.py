@@ -79,10 +79,14 @@ def show(diagnostics: Iterable[Diagnostic], how: str = "text") -> None:
     found = list(diagnostics)
     style = style_for(sys.stderr)
     for diagnostic in found:
-        print(render.concise(diagnostic) if how == "concise" else render.text(diagnostic, style) + "\n", file=sys.stderr)
+        print(
+            render.concise(diagnostic) if how == "concise" else render.text(diagnostic, style) + "\n", file=sys.stderr
+        )
     if found and how == "text":
         codes = list(dict.fromkeys(d.code for d in found))
-        more = f" (`odespec explain {codes[0]}` says more)" if len(codes) == 1 else " (`odespec explain CODE` says more)"
+        more = (
+            f" (`odespec explain {codes[0]}` says more)" if len(codes) == 1 else " (`odespec explain CODE` says more)"
+        )
         print(render.summary(found) + style.dim(more), file=sys.stderr)
 
 

@@ -84,7 +84,8 @@ def _unknown(name: str) -> int:
 
     near = nearest(name, names())
     return fail(
-        f"there is nothing called {ascii(name)}; " + (f"did you mean `{near}`?" if near else "`odespec explain --list` has all names")
+        f"there is nothing called {ascii(name)}; "
+        + (f"did you mean `{near}`?" if near else "`odespec explain --list` has all names")
     )
 
 
@@ -104,4 +105,6 @@ def _text(entry: Entry, style: Style) -> str:
 def _filled(text: str) -> str:
     """Paragraphs at the width of the terminal, at most `MAX_WIDTH`."""
     width = min(MAX_WIDTH, shutil.get_terminal_size((MAX_WIDTH, 24)).columns)
-    return "\n\n".join(textwrap.fill(" ".join(p.split()), max(width, 40), break_long_words=False) for p in text.split("\n\n"))
+    return "\n\n".join(
+        textwrap.fill(" ".join(p.split()), max(width, 40), break_long_words=False) for p in text.split("\n\n")
+    )

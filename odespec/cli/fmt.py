@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from pathlib import Path
 
-from odespec.cli.common import add_format, fail, show
+from odespec.cli.common import STDIN, add_format, emit, fail, read, show
 from odespec.diagnostics import Report
+from odespec.diagnostics.render import printable
 from odespec.files import write_atomic
-from odespec.source import Source
 
 DESCRIPTION = "Format specs in place. Comments stay, meaning stays, and formatting twice changes nothing."
 EXAMPLES = """examples:
   odespec fmt specs/*.ode
   odespec fmt --check specs/*.ode      exit 1 where a file would change
   odespec fmt - < draft.ode            from standard input to standard output
+
+exit status: 0 formatted; 1 with --check or --diff: a file would change; 2 a spec has errors (it is left alone)
 """
 
 
@@ -36,39 +37,34 @@ def _format(name: str, options: argparse.Namespace) -> int:
     from odespec.syntax.parser import parse
 
     report = Report()
-    source = _read(name, report)
+    source = read(name, report)
     if source is None or parse(source, report) is None or report.failed:
         show(report, options.format)
         return 2
     formatted = format_source(source)
     if options.diff:
-        lines = difflib.unified_diff(
-            source.text.splitlines(keepends=True), formatted.splitlines(keepends=True), name, f"{name} (formatted)"
-        )
-        sys.stdout.writelines(lines)
+        _print_diff(name, source.text, formatted)
     if options.check or options.diff:
         if options.check and formatted != source.text:
-            print(f"{name}: would be reformatted", file=sys.stderr)
+            print(f"{printable(name)}: would be reformatted", file=sys.stderr)
         return int(formatted != source.text)
     return _write(name, source.text, formatted)
 
 
-def _read(name: str, report: Report) -> Source | None:
-    from odespec.syntax.parser import read_bytes, read_source
+def _print_diff(name: str, old: str, new: str) -> None:
+    from difflib import unified_diff
 
-    if name == "-":
-        return read_bytes("<stdin>", sys.stdin.buffer.read(), report)
-    return read_source(Path(name), report)
+    for line in unified_diff(old.splitlines(), new.splitlines(), name, f"{name} (formatted)", lineterm=""):
+        print(printable(line))
 
 
 def _write(name: str, old: str, new: str) -> int:
-    if name == "-":
-        sys.stdout.write(new)
-        return 0
-    if new != old:
+    if name == STDIN:
+        emit(new)
+    elif new != old:
         try:
             write_atomic(Path(name), new)
         except OSError as error:
             return fail(f"cannot write {name}: {error.strerror}")
-        print(f"formatted {name}")
+        print(f"formatted {printable(name)}")
     return 0

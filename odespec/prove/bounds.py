@@ -74,7 +74,6 @@ class Knowledge:
         self._structures = {(op, x.name): x.structure for op, xs in _declared(model) for x in xs if x.structure}
         self._copied = {(op, x.name) for op, xs in _declared(model) for x in xs if x.per_step}
         self._sizes: dict[Expr, _Sizes] = {}
-        self._degrees = {r.operand: r.upper for r in relations if r.quantity == "degree"}
         self._memo: dict[Atom, Facts] = {}
         self.compounds: list[Compound] = []
         self.algebra = Algebra(Shapes(self.symmetry, self._product, self._constant), self._per_step)
@@ -265,11 +264,8 @@ class Knowledge:
             return Interval(Fraction(0), None)
         if structure == "diagonal":
             return self.intervals.of(e)
-        degree = upper(self._degrees[e.args[0]]) if e.args and e.args[0] in self._degrees else None
         if e.op == "laplacian":
-            return Interval(Fraction(0), Fraction(2) if e.data else None if degree is None else 2 * degree)
-        if e.op == "adjacency" and degree is not None:
-            return Interval(-degree, degree)
+            return Interval(Fraction(0), Fraction(2) if e.data else None)
         return REAL
 
 

@@ -79,9 +79,8 @@ def allowed(net: Network, c: Candidates) -> Candidates:
     """The candidates moved into constraints and domain."""
     model = net.model
     weights, inputs, x, y = project(model, c.weights), dict(c.inputs), c.x, c.x + c.offset
+    inputs = into_domain(model, [("input", u.name) for u in model.inputs], inputs)
     if model.domains:
-        names = [("input", u.name) for u in model.inputs]
-        inputs = into_domain(model, names, inputs)
         x, y = inside(net, x), inside(net, y)
     offset = y - x
     return Candidates(weights, inputs, x, np.where(np.any(offset, axis=1, keepdims=True), offset, c.offset))

@@ -25,7 +25,7 @@ from odespec.prove.threshold import Target, choose_tau
 from odespec.prove.verdict import Verdict
 
 if TYPE_CHECKING:
-    from odespec.certificate.format import Certificate
+    from odespec.certificate.build import Draft
     from odespec.prove.decide import Task
 
 NEAR = 1e-6
@@ -149,10 +149,10 @@ def _finite(problem: GramProblem) -> Proof | None:
 
 def _certificate(
     task: Task, bounds: tuple[Bound, ...], horizon: Horizon, implicit: bool, solvability: tuple[Proof, ...]
-) -> Certificate | None:
+) -> Draft | None:
     """The certificate, if the independent auditor accepts it: nothing is called proved that it would reject."""
     from odespec.certificate.audit import audit_text
-    from odespec.certificate.format import Evidence, build
+    from odespec.certificate.build import Evidence, build
 
     steps = 1 if horizon.flow else horizon.steps
     evidence = [Evidence(b.target, ((b.proof, steps),)) for b in bounds if b.proof is not None]

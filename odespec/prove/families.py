@@ -43,11 +43,11 @@ class Families:
         for step in self.symbols.steps():
             key = step.letter.atom, step.last, self._rest(step)
             pairs = found.setdefault(key, ([], []))[step.letter.adjoint]
-            pairs.append((((step.parent, ONE),), ((step.child, ONE),)))
+            pairs.append((step.parent, ((step.child, ONE),)))
         return found
 
     def _rest(self, step: Step) -> Shape:
-        shape = self.symbols.items[step.parent].shape
+        shape = self.symbols.items[step.parent[0][0]].shape
         if step.letter.atom.kind == "scalar":
             return shape
         n = len(step.letter.ins)

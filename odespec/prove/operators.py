@@ -27,6 +27,10 @@ class NoRelation(Exception):  # noqa: N818
         super().__init__(what)
 
 
+class TooLarge(NoRelation):
+    """There are more vectors than the engine takes on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Atom:
     """An operator that is the same in both runs.

@@ -25,10 +25,10 @@ ONE = Fraction(1)
 class Reader:
     """``moving`` has the difference of each leaf that differs; all other leaves are the same in both runs."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: Knowledge, *, plain: bool = False) -> None:
         self.knowledge = knowledge
         self.algebra = knowledge.algebra
-        self.symbols = Symbols(self.algebra)
+        self.symbols = Symbols(self.algebra, plain=plain)
         self.symbols.on_step = self._on_step
         self.symbols.on_remainder = self._on_remainder
         self.chains = Chains()
@@ -110,7 +110,7 @@ class Reader:
         if atom.kind in ("entries", "scalar"):
             facts = self.knowledge.facts(atom)
             if facts.low is not None or facts.high is not None:
-                z, p = ((step.parent, ONE),), ((step.child, ONE),)
+                z, p = step.parent, ((step.child, ONE),)
                 self.chains.add(z, p, facts.low, facts.high, "entries of a factor", implied=True)
 
     def _on_remainder(self, z: Vector, rest: Vector) -> None:

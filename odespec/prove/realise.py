@@ -99,7 +99,7 @@ def _made(recipe: Recipe, made: list[Array], values: Values) -> Array:
     if isinstance(recipe, Remainder):
         low, high = enclose(recipe.value, 192)
         return float(((low + high) / 2 - recipe.middle) / recipe.half) * made[recipe.of]
-    return _applied(recipe, made[recipe.of], values)
+    return _applied(recipe, _combined(recipe.of, made), values)
 
 
 def _combined(v: Vector, made: list[Array]) -> Array:

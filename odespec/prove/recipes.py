@@ -24,12 +24,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """An atom (or its adjoint) applied to an earlier symbol, on the first axes or on the last one."""
+    """An atom (or its adjoint) applied to earlier symbols, on the first axes or on the last one."""
 
     atom: Atom
     adjoint: bool
     last: bool
-    of: int
+    of: Vector
 
 
 @dataclass(frozen=True, slots=True)

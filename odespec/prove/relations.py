@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,7 +15,7 @@ from odespec.program.step import StepProgram
 from odespec.prove import stages
 from odespec.prove.bounds import Knowledge
 from odespec.prove.expand import Terms, combine, expand, form, inner
-from odespec.prove.operators import NoRelation
+from odespec.prove.operators import NoRelation, TooLarge
 from odespec.prove.problem import BasisVector, Form, GramProblem, Relation, Vector
 from odespec.prove.reader import Reader
 from odespec.prove.recipes import Recipe
@@ -75,9 +75,11 @@ def solvability_problem(program: StepProgram) -> GramProblem | None:
 
 def read_solvability(program: StepProgram) -> Reading | None:
     """As `solvability_problem`, with the recipes of its vectors."""
-    if not program.solves:
-        return None
-    reader = Reader(_knowledge(program))
+    return _smallest(lambda p: _read_solvability(program, p), False) if program.solves else None
+
+
+def _read_solvability(program: StepProgram, plain: bool) -> Reading:
+    reader = Reader(_knowledge(program), plain=plain)
     unknowns = [u for s in program.solves for u in s.unknowns]
     found = {u: reader.leaf(u, _stage_name(program.model, u)) for u in unknowns}
     reader.moving = dict(found)
@@ -86,10 +88,28 @@ def read_solvability(program: StepProgram) -> Reading | None:
     return _assemble("solvability", reader, [(y, y) for y in found.values()], [(r, r) for r in residuals])
 
 
-def read_step(program: StepProgram, *, lower: bool, steps: int = 1, at: int | None = None) -> Reading:
-    """As `step_problem`, with the recipes of its vectors."""
+def read_step(
+    program: StepProgram, *, lower: bool, steps: int = 1, at: int | None = None, plain: bool = False
+) -> Reading:
+    """As `step_problem`, with the recipes of its vectors.
+
+    Operators are applied to basis vectors; where that makes too many, or with ``plain``, to whole vectors.
+    """
+    return _smallest(lambda p: _read_step(program, lower, steps, at, p), plain)
+
+
+def _smallest(read: Callable[[bool], Reading], plain: bool) -> Reading:
+    if plain:
+        return read(True)
+    try:
+        return read(False)
+    except TooLarge:
+        return read(True)
+
+
+def _read_step(program: StepProgram, lower: bool, steps: int, at: int | None, plain: bool) -> Reading:
     states = _states(program.model)
-    reader = Reader(_knowledge(program))
+    reader = Reader(_knowledge(program), plain=plain)
     start = [reader.leaf(s, f"e[{s.data}]") for s in states]
     now = list(start)
     for k in range(steps):
@@ -105,9 +125,13 @@ def read_step(program: StepProgram, *, lower: bool, steps: int = 1, at: int | No
 
 def read_flow(model: Model, *, lower: bool) -> Reading:
     """As `flow_problem`, with the recipes of its vectors."""
+    return _smallest(lambda p: _read_flow(model, lower, p), False)
+
+
+def _read_flow(model: Model, lower: bool, plain: bool) -> Reading:
     states = _states(model)
     time = REAL if model.time is None else Interval(_low(model.time.start), _high(model.time.end))
-    reader = Reader(Knowledge(model, time))
+    reader = Reader(Knowledge(model, time), plain=plain)
     moving = {s: reader.leaf(s, f"e[{s.data}]") for s in states}
     reader.moving = dict(moving)
     pairs = list(zip(moving.values(), reader.read(model.field), strict=True))

@@ -54,9 +54,9 @@ def _images(symbols: Symbols, equation: Vector, pivot: int) -> list[Vector]:
     wanted = symbols.children(pivot) | set.intersection(*(symbols.children(i) for i, _ in equation))
     ordered = sorted(wanted, key=lambda child: (child[1], _name(child[0])))
     return [
-        symbols.scale(letter.atom, equation)
+        symbols.scale(letter.atom, equation, expand=True)
         if letter.atom.kind == "scalar"
-        else symbols.push(letter, equation, last=last)
+        else symbols.push(letter, equation, last=last, expand=True)
         for letter, last in ordered
     ]
 

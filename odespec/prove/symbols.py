@@ -14,12 +14,13 @@ from fractions import Fraction
 from odespec.exact import Irrational, enclose
 from odespec.ir.expr import Shape
 from odespec.prove.expand import combine
-from odespec.prove.operators import Algebra, Atom, Letter, NoRelation, Polynomial, Word, merge
+from odespec.prove.operators import Algebra, Atom, Letter, Polynomial, TooLarge, Word, merge
 from odespec.prove.problem import Vector
 from odespec.prove.recipes import Applied, Recipe, Remainder
 
-MAX_SYMBOLS = 400
+MAX_SYMBOLS = 160
 IRRATIONAL_BITS = 40
+ONE = Fraction(1)
 Key = tuple[int, tuple[Atom, ...], Word, Word]
 
 
@@ -37,15 +38,18 @@ class Step:
 
     letter: Letter
     last: bool
-    parent: int
+    parent: Vector
     child: int
 
 
 class Symbols:
-    """Grows by `new` and `apply`. ``on_step`` hears of applications, ``on_remainder`` of z and a vector as short."""
+    """Grows by `new` and `apply`. ``plain``: operators are applied to whole vectors, which makes fewer symbols.
+    ``on_step`` hears of applications, ``on_remainder`` of z and a vector as short."""
 
-    def __init__(self, algebra: Algebra) -> None:
+    def __init__(self, algebra: Algebra, *, plain: bool = False) -> None:
         self.algebra = algebra
+        self.plain = plain
+        self._whole: dict[tuple[Letter, bool, Vector], int] = {}
         self.items: list[Symbol] = []
         self.index: dict[Key, int] = {}
         self.on_step: Callable[[Step], None] = lambda step: None
@@ -57,11 +61,11 @@ class Symbols:
         """A vector of which nothing is known yet."""
         i = len(self.items)
         self._put(Symbol(name, shape, (i, (), (), ()), recipe))
-        return ((i, Fraction(1)),)
+        return ((i, ONE),)
 
     def _put(self, symbol: Symbol) -> int:
         if len(self.items) >= MAX_SYMBOLS:
-            raise NoRelation("the step has more vectors than the engine takes on")
+            raise TooLarge("the step has more vectors than the engine takes on")
         self.items.append(symbol)
         self.index[symbol.key] = len(self.items) - 1
         return len(self.items) - 1
@@ -80,12 +84,25 @@ class Symbols:
             parts.append((factor, image))
         return combine(*parts)
 
-    def push(self, letter: Letter, vector: Vector, *, last: bool = False) -> Vector:
-        return combine(*(part for i, c in vector for part in [self._pushed(letter, i, c, last)]))
+    def push(self, letter: Letter, vector: Vector, *, last: bool = False, expand: bool = False) -> Vector:
+        """A letter applied to a vector: to each of its symbols, or where the basis is plain to the whole."""
+        if self.plain and not expand and len(vector) > 1:
+            return self._pushed_whole(letter, vector, last)
+        return combine(*(self._pushed(letter, i, c, last) for i, c in vector))
+
+    def _pushed_whole(self, letter: Letter, vector: Vector, last: bool) -> Vector:
+        key = (letter, last, vector)
+        if key not in self._whole:
+            name = f"{_name(letter)} of {len(vector)} terms"
+            shape = _moved(self.items[vector[0][0]].shape, letter, last)
+            made = self.new(name, shape, Applied(letter.atom, letter.adjoint, last, vector))
+            self._whole[key] = made[0][0]
+            self.on_step(Step(letter, last, vector, made[0][0]))
+        return ((self._whole[key], ONE),)
 
     def _pushed(self, letter: Letter, i: int, c: Fraction, last: bool) -> tuple[Fraction, Vector]:
         key, factor = self._joined(letter, i, last)
-        return c * factor, ((self._ensure(key), Fraction(1)),)
+        return c * factor, ((self._ensure(key), ONE),)
 
     def _joined(self, letter: Letter, i: int, last: bool) -> tuple[Key, Fraction]:
         base, scalars, first, second = self.items[i].key
@@ -104,14 +121,16 @@ class Symbols:
             return not first or (len(symbol.shape) > len(first[0].outs) and _plain(first))
         return not second or (len(symbol.shape) > len(letter.ins) and _plain(second) and _plain((letter,)))
 
-    def scale(self, atom: Atom, vector: Vector) -> Vector:
+    def scale(self, atom: Atom, vector: Vector, *, expand: bool = False) -> Vector:
         """A scalar atom times a vector."""
         if atom.expr is not None and isinstance(atom.expr.data, Irrational):
             return combine(*((c, self._irrational(atom.expr.data, i)) for i, c in vector))
+        if self.plain and not expand and len(vector) > 1:
+            return self._pushed_whole(Letter(atom), vector, False)
         result = []
         for i, c in vector:
             base, scalars, first, second = self.items[i].key
-            result.append((c, ((self._ensure((base, merge(scalars, (atom,)), first, second)), Fraction(1)),)))
+            result.append((c, ((self._ensure((base, merge(scalars, (atom,)), first, second)), ONE),)))
         return combine(*result)
 
     def _irrational(self, value: Irrational, i: int) -> Vector:
@@ -122,8 +141,8 @@ class Symbols:
             recipe = Remainder(value, middle, half, i)
             rest = self.new(f"rest of {float(value):.4g} {self.items[i].name}", self.items[i].shape, recipe)
             self._remainders[value, i] = rest
-            self.on_remainder(((i, Fraction(1)),), rest)
-        return combine((middle, ((i, Fraction(1)),)), (half, self._remainders[value, i]))
+            self.on_remainder(((i, ONE),), rest)
+        return combine((middle, ((i, ONE),)), (half, self._remainders[value, i]))
 
     def _ensure(self, key: Key) -> int:
         """The symbol of a key, made with all its partial words where it is new."""
@@ -134,10 +153,10 @@ class Symbols:
         shape = _moved(self.items[parent].shape, letter, last)
         name, inner = _name(letter), self.items[parent].name
         name = f"{inner} {name}" if last else f"{name} {inner}"
-        child = self._put(Symbol(name, shape, key, Applied(letter.atom, letter.adjoint, last, parent)))
+        child = self._put(Symbol(name, shape, key, Applied(letter.atom, letter.adjoint, last, ((parent, ONE),))))
         for letter, last, parent in steps:
             self._children.setdefault(parent, set()).add((letter, last))
-            self.on_step(Step(letter, last, parent, child))
+            self.on_step(Step(letter, last, ((parent, ONE),), child))
         return child
 
     # --- reading ---------------------------------------------------------------
@@ -147,7 +166,9 @@ class Symbols:
         for key, child in list(self.index.items()):
             for letter, last, parent in _parents(key):
                 if parent in self.index:
-                    yield Step(letter, last, self.index[parent], child)
+                    yield Step(letter, last, ((self.index[parent], ONE),), child)
+        for (letter, last, vector), child in self._whole.items():
+            yield Step(letter, last, vector, child)
 
     def children(self, i: int) -> set[tuple[Letter, bool]]:
         """The letters that have been applied to a symbol, with the side."""
@@ -168,7 +189,7 @@ class Symbols:
             found = self.index.get((base, merge(bag, scalars), first, second))
             if found is None:
                 return None
-            parts.append((factor, ((found, Fraction(1)),)))
+            parts.append((factor, ((found, ONE),)))
         return combine(*parts)
 
 

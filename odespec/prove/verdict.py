@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from odespec.ir.model import Claim
 
 if TYPE_CHECKING:
-    from odespec.certificate.format import Certificate
+    from odespec.certificate.build import Draft
     from odespec.prove.counterexample import Counterexample
 
 
@@ -30,7 +30,7 @@ class Verdict:
     lower: float | None = None
     upper: float | None = None
     slack: Fraction = Fraction(0)
-    certificate: Certificate | None = None
+    certificate: Draft | None = None
     counterexample: Counterexample | None = None
     seconds: float = 0.0
 

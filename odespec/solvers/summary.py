@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 from odespec.exact import Undecided
 from odespec.solvers import facts
@@ -43,6 +44,7 @@ class Summary:
     exact: bool | None = None
 
 
+@cache
 def summarise(method: Method) -> Summary:
     """The facts of a solver. It takes some seconds for a tableau of many stages with long coefficients (dopri8)."""
     scheme = method.scheme

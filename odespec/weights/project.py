@@ -261,8 +261,14 @@ def _extent(relation: Relation, value: Array, axes: int) -> tuple[Array, Array]:
 def into_domain(
     model: Model, names: Sequence[tuple[str, str]], values: Mapping[str, Array], tighten: float = 0.0
 ) -> dict[str, Array]:
-    """States and inputs (pairs of ``state`` or ``input`` and name) moved into the model's domain, up to rounding."""
+    """States and inputs (pairs of ``state`` or ``input`` and name) moved into their structures and the model's domain.
+
+    Holds up to rounding.
+    """
     result = {n: np.array(values[n], dtype=np.float64) for _, n in names}
+    for u in model.inputs:
+        if ("input", u.name) in names and u.structure not in (None, *DISCRETE):
+            result[u.name] = _structured(u.structure, result[u.name], tighten)
     for relation in model.domains:
         operand = relation.operand
         if (operand.op, str(operand.data)) in names and relation.quantity in _DOMAINS:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from odespec.certificate.audit import digest
-from odespec.certificate.format import Certificate, Evidence, build
+from odespec.certificate.build import Evidence, build
+from odespec.certificate.format import Certificate, read
 from odespec.ir.model import Claim, Model, Solver, Spec, Time
 from odespec.prove.exact import Target, choose_tau, prove
 from odespec.prove.expand import combine, form, inner
@@ -133,7 +134,13 @@ CASES: dict[str, tuple[dict[str, Any], list[tuple[Callable[[], GramProblem], str
         [(damped_rotation, "flow-lipschitz", Q(20), -0.2)],
     ),
     "flow gradient": (
-        {"name": "gradient", "text": "gradient in [1e-3, 1] of flow", "lower": Q(1, 1000), "upper": Q(1), "subject": "flow"},
+        {
+            "name": "gradient",
+            "text": "gradient in [1e-3, 1] of flow",
+            "lower": Q(1, 1000),
+            "upper": Q(1),
+            "subject": "flow",
+        },
         [
             (damped_rotation, "flow-lipschitz", Q(1), -0.2),
             (lambda: damped_rotation(lower=True), "flow-lower", Q(1, 1000), -0.2),
@@ -149,7 +156,7 @@ def certificate(case: str) -> Certificate:
     claim = Claim(**{"negated": False, "span": span, **stated})
     implicit = case == "implicit"
     solvability = prove(implicit_solvability(), Q(2)) if implicit else None
-    return build(
+    draft = build(
         spec,
         found,
         claim,
@@ -159,6 +166,8 @@ def certificate(case: str) -> Certificate:
         implicit=implicit,
         solvability=[solvability] if solvability else [],
     )
+    assert read(draft.text()).text() == draft.text()
+    return read(draft.text())
 
 
 @pytest.fixture(scope="session", params=list(CASES))

@@ -214,7 +214,7 @@ def wide_basis(c: Any) -> None:
 def long_power(c: Any) -> None:
     c.update(steps=10**9)
     c["conclusion"][0]["parts"][0]["steps"] = 10**9
-    c["parts"][0]["tau"] = f"{10**1900 + 1}/{10**1900}"
+    c["parts"][0]["tau"] = f"{10**900 + 1}/{10**900}"
 
 
 @pytest.mark.parametrize("edit", [heavy_primes, wide_adjoint, wide_basis, long_power])

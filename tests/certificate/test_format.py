@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from odespec.certificate.audit import audit_text
-from odespec.certificate.format import Certificate, read, write, write_number, write_time
+from odespec.certificate.build import write_number, write_time
+from odespec.certificate.format import Certificate, read, write
 from odespec.exact import power, root
 from odespec.prove.threshold import Target
 

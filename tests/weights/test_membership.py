@@ -40,22 +40,50 @@ SPREAD = np.full((3, 3), 1 / 3)
     [
         ("param W[3, 3]\nconstraint norm(W) <= 1", PAIR, PAIR * UP),
         ("param W[3, 3]\nconstraint norm(W) <= 1", np.eye(3)[[1, 2, 0]], np.eye(3)[[1, 2, 0]] * UP),
-        ("param W[3, 3]\nconstraint norm(W, inf) <= 1", matrix([[0.5, -0.5, 0]] * 3), matrix([[0.5, -0.5, 1e-300]] * 3)),
-        ("param W[3, 3]\nconstraint norm(W, 1) <= 1", matrix([[0.5, 1, 0], [0.5, 0, 0], [0, 0, 0]]), matrix([[0.5, 1, 0], [0.5, 0, 1e-300], [0, 1e-300, 0]])),
+        (
+            "param W[3, 3]\nconstraint norm(W, inf) <= 1",
+            matrix([[0.5, -0.5, 0]] * 3),
+            matrix([[0.5, -0.5, 1e-300]] * 3),
+        ),
+        (
+            "param W[3, 3]\nconstraint norm(W, 1) <= 1",
+            matrix([[0.5, 1, 0], [0.5, 0, 0], [0, 0, 0]]),
+            matrix([[0.5, 1, 0], [0.5, 0, 1e-300], [0, 1e-300, 0]]),
+        ),
         ("param W[3, 3]\nconstraint sigma(W) in [1, 2]", np.diag([1.0, 2.0, 1.5]), np.diag([DOWN, 2.0, 1.5])),
         ("param W[3, 3]\nconstraint W in [-1, 1]", SPREAD * 3, SPREAD * 3 * UP),
-        ("param W[3, 3]\nconstraint sum(W, 0) == 0", matrix([[1, 2, 3], [-1, 0, 0], [0, -2, -3]]), matrix([[1, 2, 3], [-1, 0, 0], [0, -2, -3.5]])),
-        ("param W[3, 3]\nconstraint norm(W - W.T) <= 1", matrix([[9, 0.5, 0], [-0.5, 9, 0], [0, 0, 9]]), matrix([[9, 0.5, 0], [-np.nextafter(0.5, 1), 9, 0], [0, 0, 9]])),
+        (
+            "param W[3, 3]\nconstraint sum(W, 0) == 0",
+            matrix([[1, 2, 3], [-1, 0, 0], [0, -2, -3]]),
+            matrix([[1, 2, 3], [-1, 0, 0], [0, -2, -3.5]]),
+        ),
+        (
+            "param W[3, 3]\nconstraint norm(W - W.T) <= 1",
+            matrix([[9, 0.5, 0], [-0.5, 9, 0], [0, 0, 9]]),
+            matrix([[9, 0.5, 0], [-np.nextafter(0.5, 1), 9, 0], [0, 0, 9]]),
+        ),
         ("param W[3, 3]\nconstraint norm(W.T @ W) <= 1", PAIR, PAIR * UP),
-        ("param W[3, 3] : skew", matrix([[0, 1, 2], [-1, 0, 3], [-2, -3, 0]]), matrix([[0, 1, 2], [-1, 0, 3], [-2, -DOWN * 3, 0]])),
-        ("param W[3, 3] : skew\nconstraint norm(W) <= 5", matrix([[0, 3, 0], [-3, 0, 4], [0, -4, 0]]), matrix([[0, 3, 0], [-3, 0, 4 * UP], [0, -4 * UP, 0]])),
+        (
+            "param W[3, 3] : skew",
+            matrix([[0, 1, 2], [-1, 0, 3], [-2, -3, 0]]),
+            matrix([[0, 1, 2], [-1, 0, 3], [-2, -DOWN * 3, 0]]),
+        ),
+        (
+            "param W[3, 3] : skew\nconstraint norm(W) <= 5",
+            matrix([[0, 3, 0], [-3, 0, 4], [0, -4, 0]]),
+            matrix([[0, 3, 0], [-3, 0, 4 * UP], [0, -4 * UP, 0]]),
+        ),
         ("param W[3, 3] : symmetric", SPREAD, SPREAD * np.array([[1, UP, 1]])),
         ("param W[3, 3] : symmetric\nconstraint eig(W) in [-1, 0]", -PAIR, -PAIR * UP),
         ("param W[3, 3] : psd", SPREAD, SPREAD - 1e-12 * np.eye(3)),
         ("param W[3, 3] : diagonal", np.diag([1.0, 0, -2]), matrix([[1, 0, 0], [0, 0, 5e-324], [0, 0, 0]])),
         ("param W[3, 3] : orthogonal", np.eye(3)[[2, 0, 1]] * np.array([[1, -1, 1.0]]), np.diag([1.0, 1.0, DOWN])),
         ("param W[3, 3] : stochastic", matrix([[0.5, 0.25, 0.25], [1, 0, 0], [0, 0, 1]]), np.full((3, 3), 1 / 3)),
-        ("param W[3, 3] : doubly_stochastic", matrix([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.25, 0.25, 0.5]]), matrix([[0.5, 0.5, 0], [0.5, 0.25, 0.25], [0.25, 0.25, 0.5]])),
+        (
+            "param W[3, 3] : doubly_stochastic",
+            matrix([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.25, 0.25, 0.5]]),
+            matrix([[0.5, 0.5, 0], [0.5, 0.25, 0.25], [0.25, 0.25, 0.5]]),
+        ),
     ],
 )
 def test_one_step_beyond_the_boundary(load, declarations: str, inside: np.ndarray, outside: np.ndarray) -> None:
@@ -75,9 +103,9 @@ def test_irrational_bounds_are_met_from_below(load) -> None:
     model = load("const c = sqrt(2)\nparam W[3, 3]\nconstraint norm(W) <= c", "x' = W @ x")
     below = np.sqrt(2.0) if np.sqrt(2.0) ** 2 < 2 else np.nextafter(np.sqrt(2.0), 0)
     assert violations(model, {"W": np.diag([below, 0, 0])}) == []
-    assert violations(model, {"W": np.diag([np.nextafter(below, 2), 0, 0])}) == ["constraint norm(W) <= c"] or violations(
-        model, {"W": np.diag([np.nextafter(below, 2), 0, 0])}
-    ) == ["norm(W) <= c"]
+    assert violations(model, {"W": np.diag([np.nextafter(below, 2), 0, 0])}) == [
+        "constraint norm(W) <= c"
+    ] or violations(model, {"W": np.diag([np.nextafter(below, 2), 0, 0])}) == ["norm(W) <= c"]
 
 
 def test_every_copy_of_a_per_step_parameter_counts(load) -> None:

@@ -100,7 +100,8 @@ def test_some_orthogonal_matrices_are_not_permutations() -> None:
 
 DOMAIN = """model M
 state x[4], y[2]
-input u[3] per step, S[4, 4] : skew
+input u[3] per step
+input S[4, 4] : skew
 domain norm(x) <= 1/3
 domain y in [1, 2]
 domain u in [-1, 1]

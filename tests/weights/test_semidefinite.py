@@ -21,7 +21,9 @@ def test_gram_matrices_are_semidefinite_and_stop_being_so_below(rows: list[list[
     gram = EXACT.cast(a.T @ a)
     assert is_psd(gram)
     lowest = min(np.linalg.eigvalsh(a.T @ a)[0], 0.0)
-    below = gram - EXACT.cast(np.eye(3)) * (Fraction(float(abs(lowest))) + Fraction(np.linalg.eigvalsh(a.T @ a)[0] + 1e-6))
+    below = gram - EXACT.cast(np.eye(3)) * (
+        Fraction(float(abs(lowest))) + Fraction(np.linalg.eigvalsh(a.T @ a)[0] + 1e-6)
+    )
     assert is_psd(below) is False
 
 
