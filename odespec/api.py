@@ -98,9 +98,7 @@ def import_file(path: Path) -> ModuleType:
     return module
 
 
-def compile(
-    spec: Spec, target: str, *, checked: Sequence[Checked] | None = None, force: bool = False
-) -> Compiled:
+def compile(spec: Spec, target: str, *, checked: Sequence[Checked] | None = None, force: bool = False) -> Compiled:
     """Emit code for a back end (``torch``, ``jax``, or an installed one).
 
     Claims are decided first unless ``checked`` has their verdicts. A spec with a claim that was decided against what it
@@ -118,5 +116,3 @@ def audit(text: str) -> Audit:
     from odespec.certificate.audit import audit_text
 
     return audit_text(text)
-
-

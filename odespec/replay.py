@@ -86,7 +86,9 @@ def _measure(found: Counterexample, spec: Spec, target: str, folder: Path) -> fl
     if target == INTERPRETER:
         return ratio
     if found.subject == "flow":
-        raise ReplayError("a counterexample of the flow is replayed with --to numpy: the emitted code is a discrete map")
+        raise ReplayError(
+            "a counterexample of the flow is replayed with --to numpy: the emitted code is a discrete map"
+        )
     return _through(found, spec, model, target, folder)
 
 

@@ -42,7 +42,9 @@ def registered():
         jax="0.5 * jax.nn.relu({x})",
     )
     register_activation(activation)
-    register_solver(Method("twostage", "explicit", ("steps",), 2, "Heun (1900)", "test", runge_kutta("0; 1", "1/2 1/2")))
+    register_solver(
+        Method("twostage", "explicit", ("steps",), 2, "Heun (1900)", "test", runge_kutta("0; 1", "1/2 1/2"))
+    )
     yield
     del ACTIVATIONS["halfrelu"], SOLVERS["twostage"]
 

@@ -1,7 +1,7 @@
 """Claims on the boundary are proved exactly, and nothing is proved beyond it.
 
-The field is the gradient flow with norm(W) <= 1 and slopes in [0, 1]. The thresholds of explicit methods are twice their
-radius of circle contractivity (Dahlquist & Jeltsch 1979); algebraically stable methods have none.
+The field is the gradient flow with norm(W) <= 1 and slopes in [0, 1]. The thresholds of explicit methods are twice
+their radius of circle contractivity (Dahlquist & Jeltsch 1979); algebraically stable methods have none.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def test_never_proved_beyond_it(tmp_path: Path, solver: str, h: str) -> None:
     assert found.verdict != "proved"
 
 
-@pytest.mark.parametrize(("solver", "h"), [("euler", "21/10"), ("heun", "21/10"), ("ssprk3", "21/10"), ("rk4", "29/10")])
+@pytest.mark.parametrize(
+    ("solver", "h"), [("euler", "21/10"), ("heun", "21/10"), ("ssprk3", "21/10"), ("rk4", "29/10")]
+)
 def test_refuted_well_beyond_it(tmp_path: Path, solver: str, h: str) -> None:
     assert probe(tmp_path, solver, h).verdict == "refuted"
 

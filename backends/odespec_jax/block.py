@@ -80,6 +80,13 @@ class Block:
             self.terms[node] = term
         return [self.terms[root] for root in roots]
 
+    def keep(self, roots: Sequence[Expr]) -> None:
+        """Compute some expressions and give each a name."""
+        for root in roots:
+            (term,) = self.add([root])
+            if not term.text.isidentifier():
+                self.terms[root] = self.name(term, root)
+
     def _fitted(self, node: Expr) -> Term:
         """The term of an operation; arguments get names until the line is short enough."""
         while True:

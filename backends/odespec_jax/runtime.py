@@ -384,11 +384,14 @@ def _polar_factors(w: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _arguments(
-    weights: Mapping[str, Any], *arguments: tuple[str, Any, tuple[int, ...]]
-) -> tuple[Any, tuple[int, ...], tuple[Array, ...]]:
-    """The dtype and the batch shape common to all, and the arguments in that dtype.
+    weights: Mapping[str, Any],
+    *arguments: tuple[str, Any, tuple[int, ...]],
+) -> tuple[Array, tuple[Array, ...]]:
+    """Zeros of the common batch shape, and the arguments in the common dtype.
 
     Each argument comes with its name and its own axes. Raises ValueError where it ends in others.
+    The zeros vary over a mesh as weights and arguments do together, as a scan under `shard_map`
+    wants of what it carries: an empty sum is zero.
     """
     values = [jnp.asarray(value) for _, value, _ in arguments]
     for (name, _, shape), value in zip(arguments, values, strict=True):
@@ -398,7 +401,10 @@ def _arguments(
     dtype = jnp.result_type(float, *weights.values(), *values)
     own = [len(shape) for _, _, shape in arguments]
     leads = [v.shape[: v.ndim - axes] for v, axes in zip(values, own, strict=True)]
-    return dtype, jnp.broadcast_shapes(*leads), tuple(v.astype(dtype) for v in values)
+    zero = jnp.zeros(jnp.broadcast_shapes(*leads), dtype)
+    for value in (*weights.values(), *values):
+        zero = zero + jnp.sum(jnp.ravel(value)[:0], dtype=dtype)
+    return zero, tuple(v.astype(dtype) for v in values)
 
 
 def _diagonal(v: Array) -> Array:

@@ -9,14 +9,14 @@ from odespec.ir.expr import TIME, Expr, Shape, leaf, leaves
 from odespec.program.names import Names
 from odespec.program.schedule import changing, invariant, slope_names
 from odespec.program.step import StepProgram
-from odespec.program.terms import FULL, SOME, Term, literal, product, total
+from odespec.program.terms import FULL, SOME, SUM, Term, literal, product, total
 from odespec.program.text import WIDTH, docstring, indent, pack, quoted, shape_of, tuple_of
 from odespec_jax.block import Block, simplify, worth
 
 LOCAL = frozenset(
     (
         *("jax", "jnp", "np", "math", "init", "weights", "load_weights", "apply", "evaluate", "solve", "MODELS"),
-        *("dtype", "batch", "values", "step", "segment", "carry", "xs", "saved", "params", "mapping", "key"),
+        *("dtype", "zero", "values", "step", "segment", "carry", "xs", "saved", "params", "mapping", "key"),
     )
 )
 
@@ -111,7 +111,7 @@ def _prepare(scope: _Scope) -> list[str]:
     shapes = [s.shape for s in scope.model.free_states]
     shapes += [steps + u.shape if u.per_step else u.shape for u in scope.model.inputs]
     items = [f"({quoted(n)}, {n}, {shape_of(s)})" for n, s in zip(scope.arguments, shapes, strict=True)]
-    lines = pack("dtype, batch, values = _arguments(", ["weights", *items], ")", 8)
+    lines = [*pack("zero, values = _arguments(", ["weights", *items], ")", 8), "dtype = zero.dtype"]
     if scope.arguments:
         lines += _unpack(scope.arguments, "values", 8)
     for p, name in zip(scope.model.params, scope.params, strict=True):
@@ -127,16 +127,20 @@ def _start(scope: _Scope) -> list[str]:
     lines: list[str] = []
     known: dict[Expr, Term] = {}
     for s, name in zip(scope.model.states, scope.states, strict=True):
-        axes = ", ".join(("*batch", *map(str, s.shape)))
-        text = name
+        value = Term(name)
         if s.initial is not None:
             block = scope.block(known=known)
-            (term,) = block.add(simplify([s.initial]))
+            (value,) = block.add(simplify([s.initial]))
             lines += block.lines
-            text = f"jnp.asarray({term.text}, dtype)"
-        lines.append(f"{name} = jnp.broadcast_to({text}, ({axes}{',' * (not s.shape)}))")
+        lines.append(f"{name} = {_spread(value, s.shape)}")
         known[leaf("state", s.name, s.shape)] = Term(name, batch=FULL)
     return lines
+
+
+def _spread(value: Term, shape: Shape) -> str:
+    """A value with all batch axes: ``zero`` is zeros of the batch's shape."""
+    spread = f"zero[..., {', '.join(['None'] * len(shape))}]" if shape else "zero"
+    return f"{value.at(SUM)} + {spread}"
 
 
 # --- the steps -----------------------------------------------------------------
@@ -147,7 +151,7 @@ def _steps(scope: _Scope) -> list[str]:
     used = leaves(*update)
     before = scope.block()
     hoisted = invariant(update, changing(scope.model), worth)
-    before.add(hoisted)
+    before.keep(hoisted)
     known = {e: before.terms[e] for e in hoisted}
     values = _stepped(scope, used)
     lines = [*before.lines]
@@ -184,10 +188,7 @@ def _step(scope: _Scope, values: Sequence[str], lines: Sequence[str], new: Seque
         head += _unpack(states, "carry", 12)
     if len(values) > 1:
         head += _unpack(values, "xs", 12)
-    results = [
-        t.text if t.batch == FULL else f"jnp.broadcast_to(jnp.asarray({t.text}, dtype), {s}.shape)"
-        for t, s in zip(new, states, strict=True)
-    ]
+    results = [t.text if t.batch == FULL else _spread(t, s.shape) for t, s in zip(new, scope.model.states, strict=True)]
     if len(states) == 1:
         end = [f"return {results[0]}, None"]
     else:

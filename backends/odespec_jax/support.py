@@ -16,7 +16,7 @@ from odespec.source import Span
 from odespec_jax.block import is_operator, simplify
 from odespec_jax.operators import WRITERS
 
-LEAVES = frozenset(("const", "array", "eye", "full", "time", "state", "param", "input"))
+LEAVES = frozenset(("stage", "noise", "const", "array", "eye", "full", "time", "state", "param", "input"))
 STEPPED = "that reads something `per step`"
 
 
@@ -76,7 +76,7 @@ def _operations(roots: Iterable[Expr], span: Span) -> Iterator[Unsupported]:
 
 
 def _missing(node: Expr) -> str | None:
-    """What of a node there is no code for."""
+    """What of a node there is no code for; `_parts` speaks of stages and noise."""
     if not node.args and node.op not in LEAVES:
         return f"`{node.op}`"
     if node.args and node.op not in WRITERS:

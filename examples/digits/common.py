@@ -105,7 +105,9 @@ def draw(constrained: Outcome, free: Outcome, bound: float, picture: Path) -> No
         right.hist(outcome.expansion, bins=bins, histtype="stepfilled", alpha=0.6, label=outcome.name)
     left.set(xlabel="epoch", ylabel="test accuracy", ylim=(0.7, 1.0), title="Handwritten digits")
     right.axvline(bound, color="black", linestyle="--", label=f"certified bound {bound:g}")
-    right.set(xscale="log", xlabel="expansion between test images", ylabel="pairs", title="What the blocks do to distances")
+    right.set(
+        xscale="log", xlabel="expansion between test images", ylabel="pairs", title="What the blocks do to distances"
+    )
     left.legend(loc="lower right")
     right.legend(loc="upper center")
     figure.savefig(picture, dpi=120)

@@ -1,6 +1,6 @@
 """Train the certified network of ``specs/gradient_flow.ode`` on handwritten digits, in JAX.
 
-    python examples/digits/train_jax.py
+python examples/digits/train_jax.py
 """
 
 from __future__ import annotations
@@ -12,8 +12,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import BATCH, CLASSES, RATE, WIDTH, Digits, Outcome, arguments, certified, digits, expansions, report
-from common import spectral_norms
+from common import (
+    BATCH,
+    CLASSES,
+    RATE,
+    WIDTH,
+    Digits,
+    Outcome,
+    arguments,
+    certified,
+    digits,
+    expansions,
+    report,
+    spectral_norms,
+)
 from rich.progress import track
 
 Tree = Any
@@ -68,7 +80,9 @@ def train(blocks: Apply, initial: Tree, data: Digits, epochs: int, name: str) ->
         return -jnp.take_along_axis(logs, y[:, None], axis=1).mean()
 
     @jax.jit
-    def update(params: Tree, state: Tree, x: jax.Array, y: jax.Array, step: jax.Array, rate: jax.Array) -> tuple[Tree, Tree]:
+    def update(
+        params: Tree, state: Tree, x: jax.Array, y: jax.Array, step: jax.Array, rate: jax.Array
+    ) -> tuple[Tree, Tree]:
         return adam_step(jax.grad(loss)(params, x, y), state, params, step, rate)
 
     predict = jax.jit(partial(logits, blocks))

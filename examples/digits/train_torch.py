@@ -1,14 +1,26 @@
 """Train the certified network of ``specs/gradient_flow.ode`` on handwritten digits, in PyTorch.
 
-    python examples/digits/train_torch.py
+python examples/digits/train_torch.py
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from common import BATCH, CLASSES, RATE, WIDTH, Digits, Outcome, arguments, certified, digits, expansions, report
-from common import spectral_norms
+from common import (
+    BATCH,
+    CLASSES,
+    RATE,
+    WIDTH,
+    Digits,
+    Outcome,
+    arguments,
+    certified,
+    digits,
+    expansions,
+    report,
+    spectral_norms,
+)
 from rich.progress import track
 from torch import nn
 

@@ -58,8 +58,8 @@ def obeys(net: Network, weights: Mapping[str, Array], inputs: Mapping[str, Array
     given = [inputs[u.name] for u in net.model.inputs]
     if np.array_equal(x, y) or violations(net.model, weights, first, given):
         return False
-    alone = replace(net.model, params=(), constraints=(), inputs=())
-    return not violations(alone, {}, second)
+    alone = replace(net.model, params=(), constraints=())
+    return not violations(alone, {}, second, given)
 
 
 def float_ratio(

@@ -54,9 +54,7 @@ def decide(spec: Spec, section: Model | Network, claim: Claim, options: Options)
     return replace(verdict, seconds=time.monotonic() - started)
 
 
-def _decide(
-    spec: Spec, section: Model | Network, claim: Claim, options: Options, deadline: float | None
-) -> Verdict:
+def _decide(spec: Spec, section: Model | Network, claim: Claim, options: Options, deadline: float | None) -> Verdict:
     if isinstance(section, Network):
         return Verdict(claim, "unknown", "claims of a `network` are not decided yet")
     engine = next((e for e in ENGINES if e.handles(claim)), None)

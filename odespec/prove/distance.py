@@ -201,9 +201,7 @@ def _undecided(task: Task, bounds: tuple[Bound, ...], horizon: Horizon) -> Verdi
         known = f"{side} {value:.9g} is certified" if value is not None else f"no finite bound {side} is certified"
         parts.append(f"{known}, {side} {asked:.9g} is claimed")
     reason = "; ".join(parts) + "; no counterexample was found"
-    return Verdict(
-        task.claim, "unknown", reason, "gram", lower=certified.get(False), upper=certified.get(True)
-    )
+    return Verdict(task.claim, "unknown", reason, "gram", lower=certified.get(False), upper=certified.get(True))
 
 
 def _certified(bound: Bound, horizon: Horizon) -> float | None:
@@ -246,6 +244,7 @@ def _sentence(bound: Bound, horizon: Horizon) -> str:
     tau, side = float(bound.proof.tau), "at most" if bound.target.upper else "at least"
     whole = horizon.growth(tau)
     if horizon.flow:
-        return f"the logarithmic norm is {side} {tau:.9g}: over the time {float(horizon.length):g} distances grow by {side} {whole:.9g}"
+        over = f"over the time {float(horizon.length):g} distances are multiplied by {side} {whole:.9g}"
+        return f"the logarithmic norm is {side} {tau:.9g}: {over}"
     one = f"one step multiplies distances by {side} {max(tau, 0.0) ** 0.5:.9g}"
     return one if horizon.steps == 1 else f"{one}, {horizon.steps} steps by {side} {whole:.9g}"

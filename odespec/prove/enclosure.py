@@ -97,7 +97,13 @@ def _slope_bounds(f: Flow, k: int) -> _Slopes:
     spread = float(np.linalg.norm(radius[:, :n])) * (1 + ROUNDING)
     size = float(np.linalg.norm(by_state, 2)) * (1 + 1e-9) + spread
     mu = float(np.linalg.eigvalsh((by_state + by_state.T) / 2)[-1]) + 1e-9 * size + spread
-    return _Slopes(not radius.any(), size, mu, float(np.linalg.norm(by_time)) * (1 + 1e-9))
+    return _Slopes(_ordinary(f) and not radius.any(), size, mu, float(np.linalg.norm(by_time)) * (1 + 1e-9))
+
+
+def _ordinary(f: Flow) -> bool:
+    """Whether no radius can vanish by underflow: all entries are zero or of ordinary size."""
+    sizes = [np.abs(v[v != 0]) for v in (*f.weights.values(), *f.inputs.values())]
+    return all(((s > 1e-60) & (s < 1e60)).all() for s in sizes)
 
 
 # --- linear fields -------------------------------------------------------------
@@ -187,7 +193,8 @@ def _enclosed(f: Flow, x: Array, bounds: list[_Slopes], samples: int) -> tuple[A
     """The approximate final state and a bound of its distance from the exact one."""
     length = float(duration(f.model)) / f.pieces
     begin = 0.0 if f.model.time is None else float(f.model.time.start)
-    z, error = _start(f, FLOAT, x), 0.0
+    z = _start(f, FLOAT, x)
+    error = ROUNDING * float(_sizes(z))
     for k, b in enumerate(bounds):
         count = max(2, samples // f.pieces // 20)
         step = length / count
@@ -231,7 +238,8 @@ def _defects(f: Flow, k: int, nodes: Array, values: Array, begin: float, step: f
     """For each step a bound of ``|p' - f(t, p)|`` along the cubic p through the nodes with the field as its slopes.
 
     Looked at in the middle of twenty parts; within a part of half-width w the defect moves by at most
-    ``w (max |p''| + |f_x| max |p'| + |f_t|)``, and p'' is linear, p' quadratic in time.
+    ``w (max |p''| + |f_x| max |p'| + |f_t|)``, and p'' is linear, p' quadratic in time. By rounding p misses the next node
+    a little; these jumps are spread over the step.
     """
     parts = 20
     first, last, left, right = nodes[:-1], nodes[1:], values[:-1], values[1:]
@@ -241,14 +249,16 @@ def _defects(f: Flow, k: int, nodes: Array, values: Array, begin: float, step: f
     speed = _sizes(left) + bend * step
     worst = np.zeros(len(first))
     starts = begin + step * np.arange(len(first))
+    data = 1.0 + sum(float(np.abs(v).max(initial=0.0)) for v in f.leaves(k).values())
+    jumps = ROUNDING * _sizes(last) / step
     for i in range(parts):
         s = step * (i + 0.5) / parts
         p = first + s * (left + s * (c2 + s * c3))
         slope = left + s * (2 * c2 + 3 * s * c3)
         value = _at(f, k, starts + s, p)
-        rounding = ROUNDING * (_sizes(value) + _sizes(slope) + b.size * _sizes(p))
+        rounding = ROUNDING * (_sizes(value) + speed + (1.0 + b.size) * (_sizes(p) + data))
         worst = np.maximum(worst, _sizes(slope - value) + rounding)
-    return np.asarray(worst + step / parts / 2 * (bend + b.size * speed + b.drift) * (1 + 1e-9))
+    return np.asarray(worst + jumps + step / parts / 2 * (bend + b.size * speed + b.drift) * (1 + 1e-9))
 
 
 def _sizes(v: Array) -> Array:

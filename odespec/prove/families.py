@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
+from odespec.activations import Interval
 from odespec.ir.expr import Shape
+from odespec.ir.ranges import times
 from odespec.prove.bounds import Compound, Facts, Knowledge
 from odespec.prove.expand import combine
 from odespec.prove.operators import Atom, Letter, Polynomial
 from odespec.prove.problem import Relation, Vector
 from odespec.prove.symbols import Step, Symbols
-from odespec.prove.words import atom_text
+from odespec.prove.words import atom_text, text
 
 Pair = tuple[Vector, Vector]
 ZERO, ONE = Fraction(0), Fraction(1)
@@ -33,7 +35,8 @@ class Families:
     def relations(self) -> Iterator[Relation]:
         for (atom, _, _), (forward, backward) in self._pairs().items():
             yield from _relations(atom_text(atom), self.knowledge.facts(atom), forward, backward)
-        for compound in self.knowledge.compounds:
+        yield from self._commuting()
+        for compound in [*self.knowledge.compounds, *self._normalised()]:
             for copy in range(self.steps):
                 yield from self._compound(compound, copy)
 
@@ -53,12 +56,39 @@ class Families:
         n = len(step.letter.ins)
         return shape[: len(shape) - n] if step.last else shape[n:]
 
+    def _commuting(self) -> Iterator[Relation]:
+        """Symmetric factors on both sides commute: their product is symmetric, with the products of the eigenvalues."""
+        found: dict[tuple[Atom, Atom, Shape], list[Pair]] = {}
+        for (base, scalars, first, second), child in self.symbols.index.items():
+            if first and second:
+                parent = self.symbols.index[base, scalars, first[1:], second[1:]]
+                key = first[0].atom, second[0].atom, self.symbols.items[child].shape
+                found.setdefault(key, []).append((((parent, ONE),), ((child, ONE),)))
+        for (a, b, _), pairs in found.items():
+            left, right = self.knowledge.facts(a), self.knowledge.facts(b)
+            if left.symmetry == right.symmetry == 1:
+                spectrum = times(Interval(left.low, left.high), Interval(right.low, right.high))
+                why = f"eigenvalues of {atom_text(a)} and {atom_text(b)} together"
+                yield from _spectrum(pairs, spectrum.lower, spectrum.upper, why)
+
+    def _normalised(self) -> Iterator[Compound]:
+        """``norm(W / s) <= 1`` where the field divides by an s that is at least the norm of W."""
+        atoms = {a for _, scalars, _, _ in self.symbols.index for a in scalars}
+        for atom in sorted(atoms, key=atom_text):
+            e = atom.expr
+            if e is not None and e.op == "pow" and e.data == -1 and e.args[0].op == "bound":
+                operand = e.args[0].args[0]
+                if len(operand.shape) > 1:
+                    inner = self.knowledge.algebra.polynomial(operand)
+                    product = self.knowledge.algebra.product({((atom,), ()): ONE}, inner)
+                    yield Compound(product, "norm", None, ONE, f"norm of {text(operand)} divided by its bound")
+
     # --- constraints on compound expressions -----------------------------------
 
     def _compound(self, compound: Compound, copy: int) -> Iterator[Relation]:
         """The constraint on every vector to which all terms of the expression have been applied."""
         polynomial = self._copied(compound.polynomial, copy)
-        if copy and polynomial == compound.polynomial:
+        if copy and polynomial == self._copied(compound.polynomial, 0):
             return
         turned = self.knowledge.algebra.transpose(polynomial)
         for last in (False, True):

@@ -33,6 +33,7 @@ class Reader:
         self.symbols.on_remainder = self._on_remainder
         self.chains = Chains()
         self.own: list[Relation] = []
+        self._laws: list[tuple[Vector, Vector, Interval, str]] = []
         self.equations: list[Vector] = []
         self.moving: dict[Expr, Vector] = {}
         self.step = 0
@@ -87,6 +88,7 @@ class Reader:
             return combine((slope.lower, z))
         p = self.symbols.new(name, shape, recipe)
         self.chains.add(z, p, slope.lower, slope.upper, why)
+        self._laws.append((z, p, slope, why))
         return p
 
     def gradient(self, node: Expr, z: Vector, high: Fraction, why: str) -> Vector:
@@ -116,8 +118,24 @@ class Reader:
     def _on_remainder(self, z: Vector, rest: Vector) -> None:
         self.own.append(_sector(z, rest, -ONE, ONE, "the remainder of an irrational factor"))
 
+    def _lift(self) -> None:
+        """A law ``p = D z`` holds for multiples by a scalar too; it is needed where nothing bounds the scalar."""
+        laws = {p[0][0]: (z, slope, why) for z, p, slope, why in self._laws if len(p) == 1}
+        done: set[int] = set()
+        while new := [(key, i) for key, i in self.symbols.index.items() if i not in done and key[0] in laws]:
+            for (base, scalars, first, second), i in new:
+                done.add(i)
+                if first or second or all(self.knowledge.facts(a).norm2 is not None for a in scalars):
+                    continue
+                z, slope, why = laws[base]
+                for atom in scalars:
+                    z = self.symbols.scale(atom, z, expand=True)
+                if slope.lower is not None and slope.upper is not None:
+                    self.own.append(_sector(z, ((i, ONE),), slope.lower, slope.upper, why))
+
     def relations(self, steps: int = 1) -> list[Relation]:
         """Everything that is known of the vectors, with the equations not yet used."""
+        self._lift()
         families = Families(self.symbols, self.knowledge, steps)
         return [*self.own, *self.chains.relations(), *families.relations()]
 

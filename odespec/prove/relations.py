@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 ONE = Fraction(1)
+MAX_BASIS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,8 @@ def _assemble(
     top, bottom = _form(numerator, values), _form(denominator, values)
     relations = _distinct(_substituted(r, values) for r in reader.relations(steps))
     kept = sorted(_used(relations, top, bottom))
+    if len(kept) > MAX_BASIS:
+        raise TooLarge(f"the step has {len(kept)} vectors, more than the engine takes on")
     number = {old: new for new, old in enumerate(kept)}
     relations = [_renumbered(r, number) for r in relations]
     forms = [_moved(f, number) for f in (top, bottom)]

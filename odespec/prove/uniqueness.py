@@ -53,13 +53,14 @@ def _regular(group: Solve, prepared: Plan, leaves: dict[tuple[str, object], Arra
         return False
     symmetric = np.linalg.eigvalsh((matrix + matrix.T) / 2)
     size = float(np.linalg.norm(radius, 2))
-    if symmetric[0] - size > ROOM * max(1.0, size):
+    if symmetric[0] - size > ROOM * max(1.0, size) + 1e-12 * float(np.linalg.norm(matrix)):
         return True
     try:
         inverse = np.linalg.inv(matrix)
     except np.linalg.LinAlgError:
         return False
-    defect = np.abs(np.eye(len(matrix)) - inverse @ matrix) + np.abs(inverse) @ radius
+    rounding = 1e-14 * len(matrix) * (np.abs(inverse) @ np.abs(matrix))
+    defect = np.abs(np.eye(len(matrix)) - inverse @ matrix) + np.abs(inverse) @ radius + rounding
     return bool(min(defect.sum(axis=1).max(), np.linalg.norm(defect, 2)) < 1 - ROOM)
 
 

@@ -125,7 +125,8 @@ def _decimal_act(name: str, parameters: tuple[Fraction, ...], x: Array) -> Array
 def _perturbed(name: str, parameters: tuple[Fraction, ...], x: Array) -> Array:
     """An activation known in float64 only: its last digits are moved, so that a comparison shows what they decide."""
     y = ACTIVATIONS[name].numpy(np.asarray(x, dtype=np.float64), parameters)
-    moved = y * (1.0 + 1e-13 * np.cos(1e3 * np.arange(y.size).reshape(y.shape)))
+    noise = np.cos(1e12 * np.asarray(x, dtype=np.float64) + np.arange(y.size).reshape(y.shape))
+    moved = y * (1.0 + 1e-13 * noise)
     return _each(Decimal, np.asarray(moved, dtype=np.float64))
 
 

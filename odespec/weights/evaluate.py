@@ -161,9 +161,19 @@ def _matmul(node: Expr, a: Arithmetic, x: Array, y: Array) -> Array:
 
 def _by_vector(x: Array, y: Array) -> Array:
     if y.ndim == 1 and x.ndim == 2:
-        used = np.flatnonzero(y != 0)
-        return np.asarray(np.dot(x[:, used], y[used])) if len(used) else x[:, 0] * 0
+        return _sparse_product(x, y)
     return np.asarray(np.matmul(x, y[..., None])[..., 0])
+
+
+def _sparse_product(x: Array, y: Array) -> Array:
+    """A matrix by a vector, without the rows and columns that are zero."""
+    result = np.full(len(x), x.flat[0] * 0, dtype=object)
+    used = np.flatnonzero(y != 0)
+    filled = x[:, used] != 0
+    rows, columns = np.flatnonzero(filled.any(axis=1)), used[filled.any(axis=0)]
+    if len(rows):
+        result[rows] = np.dot(x[np.ix_(rows, columns)], y[columns])
+    return result
 
 
 def _reshaped(x: Any, axes: int, shape: tuple[int, ...]) -> Array:

@@ -50,7 +50,10 @@ def violations(
     held: list[Param | Input] = [*model.params, *(model.inputs if inputs is not None else ())]
     for p in held:
         found += _structure(p, given[p.name])
-    return found + [v for r in (*model.constraints, *model.domains) for v in _relation(model, r, given)]
+    asked = [op for op, arrays in (("input", inputs), ("state", states)) if arrays is not None]
+    skipped = {"input", "state"} - set(asked)
+    relations = [r for r in (*model.constraints, *model.domains) if not depends_on(r.operand, *skipped)]
+    return found + [v for r in relations for v in _relation(model, r, given)]
 
 
 def _steps(model: Model) -> int:
@@ -129,11 +132,6 @@ def _orthogonal(w: Array) -> bool:
 
 def _relation(model: Model, relation: Relation, given: Mapping[str, Array]) -> list[str]:
     """The relation as text if it is broken or undecided for some step's copy."""
-    needed = [str(name) for op, name in leaves(relation.operand) if op in ("param", "input", "state", "graph")]
-    if any(op == "state" for op, _ in leaves(relation.operand)) and not all(n in given for n in needed):
-        return []
-    if any(op == "input" for op, _ in leaves(relation.operand)) and not all(n in given for n in needed):
-        return []
     text = " ".join(relation.span.text.split())
     try:
         good = all(_obeyed(relation, own) for own in _copies(model, relation.operand, given))
