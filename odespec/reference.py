@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from odespec.diagnostics import catalogue
 
 if TYPE_CHECKING:
-    from odespec.activations import Activation
+    from odespec.activations import Activation, Interval
     from odespec.claims import ClaimKind
-    from odespec.curves import Interval
     from odespec.functions import Function
     from odespec.solvers import Method
     from odespec.structures import Structure

@@ -113,7 +113,7 @@ def _floats(data: object) -> object:
 
 def _class(program: StepProgram, owner: str, reserved: frozenset[str], arrays: dict[object, str]) -> list[str]:
     model = program.model
-    about = prose(model.doc) if model.doc else []
+    about = prose(model.doc, 8) if model.doc else []
     span = f" over {_number(model.time.start)} .. {_number(model.time.end)}" if model.time is not None else ""
     solver = f"{program.steps} {'step' if program.steps == 1 else 'steps'} of {model.solver.name}{span}."
     parts = [_init(program), _weights(program), _load(program), functions(program, owner, reserved, arrays)]
@@ -164,7 +164,7 @@ def _weights(program: StepProgram) -> list[str]:
     plans = _locals(program)
     lines = [line for p, local in plans for line in constrained(p, local)]
     items = [f"{quoted(p.param.name)}: {local}" for p, local in plans]
-    about = ["The effective weights by their names in the spec, within their constraints for all `params`."]
+    about = ["The effective weights by their names in the spec: within constraints for all `params`."]
     return [
         "@staticmethod",
         "def weights(params):",

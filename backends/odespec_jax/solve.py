@@ -21,6 +21,9 @@ LOCAL = frozenset(
 )
 
 
+DTYPE = "dtype = zero.dtype"
+
+
 class _Scope:
     """The names of one function, and the terms of what a spec declares."""
 
@@ -66,6 +69,8 @@ def functions(program: StepProgram, owner: str, reserved: frozenset[str], arrays
     """The lines of ``apply``, ``evaluate`` and ``solve``; constant arrays that they use are added to ``arrays``."""
     scope = _Scope(program, reserved, arrays)
     body = [*_prepare(scope), *_start(scope), *_steps(scope), *_result(scope)]
+    if not any("dtype" in line for line in body if line != DTYPE):
+        body.remove(DTYPE)
     weights = [f"{owner}.weights(params)", *scope.arguments]
     about = "The network at effective weights as `weights(params)` returns them; see `apply`."
     states = "The tuple of the final (or saved) states at effective weights; see `apply`."
@@ -90,12 +95,22 @@ def _documented(scope: _Scope) -> list[str]:
         lines.append(f"{name} [{_axes('...', s.shape)}]: the state at the start")
     for u, name in zip(model.inputs, scope.inputs, strict=True):
         lines.append(f"{name} [{_axes(f'..., {scope.program.steps}' if u.per_step else '...', u.shape)}]: an input")
-    lead = f"..., {scope.save}" if scope.save else "..."
-    shapes = [s.shape for s in model.states] if model.output is None else [model.output[1].shape]
-    kinds = ", ".join(f"[{_axes(lead, s)}]" for s in shapes)
-    what = "the output" if model.output else "the final state" if len(shapes) == 1 else "the final states, a tuple"
     shared = ["Leading batch axes broadcast.", ""] if lines else []
-    return [*lines, *shared, f"Returns {what}: {kinds}."]
+    return [*lines, *shared, *_returned(scope)]
+
+
+def _returned(scope: _Scope) -> list[str]:
+    model, lead = scope.model, f"..., {scope.save}" if scope.save else "..."
+    kind = "saved" if scope.save else "final"
+    if model.output is not None:
+        return [f"Returns the output [{_axes(lead, model.output[1].shape)}]."]
+    shapes = [f"[{_axes(lead, s.shape)}]" for s in model.states]
+    if len(shapes) == 1:
+        return [f"Returns the {kind} state {shapes[0]}."]
+    return [
+        f"Returns the {kind} states, a tuple:",
+        *(f"    {n} {s}" for n, s in zip(scope.states, shapes, strict=True)),
+    ]
 
 
 def _axes(lead: str, shape: Shape) -> str:
@@ -111,7 +126,7 @@ def _prepare(scope: _Scope) -> list[str]:
     shapes = [s.shape for s in scope.model.free_states]
     shapes += [steps + u.shape if u.per_step else u.shape for u in scope.model.inputs]
     items = [f"({quoted(n)}, {n}, {shape_of(s)})" for n, s in zip(scope.arguments, shapes, strict=True)]
-    lines = [*pack("zero, values = _arguments(", ["weights", *items], ")", 8), "dtype = zero.dtype"]
+    lines = [*pack("zero, values = _arguments(", ["weights", *items], ")", 8), DTYPE]
     if scope.arguments:
         lines += _unpack(scope.arguments, "values", 8)
     for p, name in zip(scope.model.params, scope.params, strict=True):

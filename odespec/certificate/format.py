@@ -1,6 +1,6 @@
 """The format of certificates: what is proved of a claim, why, and all that an auditor needs to prove it again.
 
-`odespec.certificate.build` makes them and `odespec.certificate.audit` checks them; neither needs this module or pydantic.
+`odespec.certificate.build` makes them, `odespec.certificate.audit` checks them; neither needs this module or pydantic.
 """
 
 from __future__ import annotations

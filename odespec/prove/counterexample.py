@@ -21,7 +21,7 @@ KIND = "odespec counterexample"
 LARGEST_FILE = 1 << 31
 
 
-class BadCounterexample(Exception):  # noqa: N818
+class BadCounterexample(Exception):
     """The file is no counterexample that this version can read; the message says why."""
 
 

@@ -238,8 +238,8 @@ def _defects(f: Flow, k: int, nodes: Array, values: Array, begin: float, step: f
     """For each step a bound of ``|p' - f(t, p)|`` along the cubic p through the nodes with the field as its slopes.
 
     Looked at in the middle of twenty parts; within a part of half-width w the defect moves by at most
-    ``w (max |p''| + |f_x| max |p'| + |f_t|)``, and p'' is linear, p' quadratic in time. By rounding p misses the next node
-    a little; these jumps are spread over the step.
+    ``w (max |p''| + |f_x| max |p'| + |f_t|)``, and p'' is linear, p' quadratic in time. By rounding p misses the next
+    node a little; these jumps are spread over the step.
     """
     parts = 20
     first, last, left, right = nodes[:-1], nodes[1:], values[:-1], values[1:]

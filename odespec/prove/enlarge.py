@@ -98,16 +98,26 @@ def plainer(net: Network, goal: Goal, candidate: Candidates) -> Iterator[Candida
 
 
 def _sparser(net: Network, goal: Goal, c: Candidates, score: float) -> Candidates:
-    """The candidate with its state, inputs and weights zero, one by one, wherever the excess does not suffer."""
+    """The candidate with state, inputs and weights zero, copies by step equal, wherever the excess does not suffer."""
+    free = [p.name for p in net.model.params if p.structure not in DISCRETE]
+    tied = [p.name for p in net.model.params if p.per_step]
     changes: list[Callable[[Candidates], Candidates]] = [lambda c: replace(c, x=c.x * 0)]
     changes += [lambda c, n=n: replace(c, inputs={**c.inputs, n: c.inputs[n] * 0}) for n in c.inputs]  # type: ignore[misc]
-    free = [p.name for p in net.model.params if p.structure not in DISCRETE]
-    changes += [lambda c, n=n: replace(c, weights={**c.weights, n: c.weights[n] * 0}) for n in free]  # type: ignore[misc]
+    changes += [lambda c, n=n: _with(c, n, c.weights[n] * 0) for n in free]  # type: ignore[misc]
+    changes += [lambda c, n=n: _with(c, n, c.weights[n][:, :1].repeat(_steps(net), 1)) for n in tied]  # type: ignore[misc]
     for change in changes:
         plain = allowed(net, change(c))
         if np.array_equal(plain.offset, c.offset) and goal.excess(secant(net, goal, plain)[0][0]) >= 0.99 * score:
             c = plain
     return c
+
+
+def _with(c: Candidates, name: str, weight: Array) -> Candidates:
+    return replace(c, weights={**c.weights, name: weight})
+
+
+def _steps(net: Network) -> int:
+    return net.runner.program.steps
 
 
 def _rounder(digits: int) -> Callable[[Array], Array]:

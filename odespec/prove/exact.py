@@ -7,7 +7,7 @@ A proof of ``numerator <= tau * denominator`` is a list of rational multipliers,
 The search reduces to a face of the cone by linear programs (Permenter & Parrilo, "Partial facial reduction", Math.
 Program. 2018), then rounds a definite point, or snaps the null space of a singular one to small fractions (Peyrl &
 Parrilo, Theor. Comput. Sci. 2008) and starts again; at last it mixes two points (`odespec.prove.nudge`). It is budgeted
-by the number of programs that are solved.
+by counts of programs, so that the outcome does not depend on the machine.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 
 from odespec.prove import facial
 from odespec.prove.ldl import is_psd
 from odespec.prove.nudge import mixtures
 from odespec.prove.pencil import InconsistentError, Layout, Pencil, build, evaluate, impose, layout
 from odespec.prove.problem import GramProblem
+from odespec.prove.simplest import simplest_between
 from odespec.prove.snap import null_spaces, roundings
 from odespec.prove.spectral import floats, semidefinite
 from odespec.prove.threshold import Target, choose_tau
@@ -32,6 +32,7 @@ PROGRAMS = 60
 DEPTH = 6
 POSITIVE = 1e-9
 HOPELESS = -1e-5
+NEARBY = Fraction(1, 10**6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,26 @@ def prove(problem: GramProblem, tau: Fraction, programs: int = PROGRAMS) -> Proo
     """
     plan = layout(problem)
     pencil = build(problem, tau, plan)
-    found = _candidates(pencil, [programs], DEPTH)
-    for reduced, chosen in chain(found, ((pencil, x) for x in mixtures(problem, tau, plan))):
-        values = reduced.values(chosen, plan.count)
+    for values in _attempts(problem, tau, plan, programs):
         if verify(pencil, values):
             return Proof(problem, tau, _arranged(plan, values))
     return None
+
+
+def _attempts(problem: GramProblem, tau: Fraction, plan: Layout, programs: int) -> Iterator[list[Fraction]]:
+    """Values of all unknowns: found at tau, at the simplest number a little sharper, or as a mixture."""
+    for number in dict.fromkeys((tau, _simpler(tau, problem.lower))):
+        for reduced, chosen in _candidates(build(problem, number, plan), [programs], DEPTH):
+            yield reduced.values(chosen, plan.count)
+    if programs > 0:
+        whole = build(problem, tau, plan)
+        yield from (whole.values(chosen, plan.count) for chosen in mixtures(problem, tau, plan))
+
+
+def _simpler(tau: Fraction, lower: bool) -> Fraction:
+    """A little beyond a tight bound, where the search sees no room, the proof of the bound itself will do."""
+    sharper = tau + (1 if lower else -1) * NEARBY * max(Fraction(1), abs(tau))
+    return simplest_between(min(tau, sharper), max(tau, sharper))
 
 
 def verify(pencil: Pencil, values: Sequence[Fraction]) -> bool:

@@ -35,6 +35,7 @@ class Families:
     def relations(self) -> Iterator[Relation]:
         for (atom, _, _), (forward, backward) in self._pairs().items():
             yield from _relations(atom_text(atom), self.knowledge.facts(atom), forward, backward)
+        yield from self._squares()
         yield from self._commuting()
         for compound in [*self.knowledge.compounds, *self._normalised()]:
             for copy in range(self.steps):
@@ -55,6 +56,24 @@ class Families:
             return shape
         n = len(step.letter.ins)
         return shape[: len(shape) - n] if step.last else shape[n:]
+
+    def _squares(self) -> Iterator[Relation]:
+        """``W.T W u`` where the singular values of W are known from both sides."""
+        found: dict[tuple[Atom, bool, bool, Shape], list[Pair]] = {}
+        for step in self.symbols.steps():
+            i = step.parent[0][0]
+            _, _, first, second = self.symbols.items[i].key
+            word = (second if step.last else first) if len(step.parent) == 1 else ()
+            if word and word[0].atom == step.letter.atom and word[0].adjoint != step.letter.adjoint:
+                for inner in self.symbols.above(i, word[0], step.last):
+                    key = step.letter.atom, step.letter.adjoint, step.last, self.symbols.items[inner].shape
+                    found.setdefault(key, []).append((((inner, ONE),), ((step.child, ONE),)))
+        for (atom, adjoint, _, _), pairs in found.items():
+            facts = self.knowledge.facts(atom)
+            floor2 = facts.floor2 if adjoint else facts.cofloor2
+            if floor2 and facts.norm2 is not None:
+                why = f"squared singular values of {atom_text(atom)} in [{floor2}, {facts.norm2}]"
+                yield from _spectrum(pairs, floor2, facts.norm2, why)
 
     def _commuting(self) -> Iterator[Relation]:
         """Symmetric factors on both sides commute: their product is symmetric, with the products of the eigenvalues."""

@@ -19,7 +19,7 @@ MAX_TERMS = 64
 MAX_LETTERS = 64
 
 
-class NoRelation(Exception):  # noqa: N818
+class NoRelation(Exception):
     """A difference has no relation yet. ``what`` completes a sentence."""
 
     def __init__(self, what: str) -> None:

@@ -12,7 +12,7 @@ from odespec.prove.bounds import MAX_NORM2, Knowledge
 from odespec.prove.chains import Chains
 from odespec.prove.expand import combine
 from odespec.prove.families import Families
-from odespec.prove.operators import NoRelation
+from odespec.prove.operators import Letter, NoRelation
 from odespec.prove.problem import Relation, Vector
 from odespec.prove.recipes import Difference, Recipe
 from odespec.prove.rules import difference
@@ -20,6 +20,7 @@ from odespec.prove.symbols import Step, Symbols
 from odespec.prove.words import text
 
 ONE = Fraction(1)
+MAX_FACETS = 500
 
 
 class Reader:
@@ -133,11 +134,29 @@ class Reader:
                 if slope.lower is not None and slope.upper is not None:
                     self.own.append(_sector(z, ((i, ONE),), slope.lower, slope.upper, why))
 
+    def _square(self) -> None:
+        """Of a W with singular values in [a, b], ``W.T W`` has eigenvalues in [a^2, b^2], which says more than both ends."""
+        for step in list(self.symbols.steps()):
+            facts = self.knowledge.facts(step.letter.atom)
+            floor2 = facts.cofloor2 if step.letter.adjoint else facts.floor2
+            if floor2 and facts.norm2 is not None and facts.gram is None and facts.cogram is None:
+                self.symbols.push(
+                    Letter(step.letter.atom, not step.letter.adjoint), ((step.child, ONE),), last=step.last
+                )
+
     def relations(self, steps: int = 1) -> list[Relation]:
         """Everything that is known of the vectors, with the equations not yet used."""
         self._lift()
+        self._square()
         families = Families(self.symbols, self.knowledge, steps)
-        return [*self.own, *self.chains.relations(), *families.relations()]
+        return [*self.own, *_thinned(self.chains.relations()), *families.relations()]
+
+
+def _thinned(relations: list[Relation]) -> list[Relation]:
+    """Where chains are long their products would be too many: the relations of neighbours alone are sound too."""
+    if len(relations) <= MAX_FACETS:
+        return relations
+    return [r for r in relations if r.rule == "sector"]
 
 
 def _sector(z: Vector, p: Vector, low: Fraction, high: Fraction, why: str) -> Relation:

@@ -170,6 +170,14 @@ class Symbols:
         for (letter, last, vector), child in self._whole.items():
             yield Step(letter, last, vector, child)
 
+    def above(self, i: int, letter: Letter, last: bool) -> list[int]:
+        """The symbol that i is the letter applied to."""
+        return [
+            self.index[parent]
+            for other, side, parent in _parents(self.items[i].key)
+            if (other, side) == (letter, last) and parent in self.index
+        ]
+
     def children(self, i: int) -> set[tuple[Letter, bool]]:
         """The letters that have been applied to a symbol, with the side."""
         return self._children.get(i, set())

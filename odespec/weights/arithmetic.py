@@ -21,7 +21,7 @@ CONTEXT = Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[DivisionByZe
 """The context in which decimals are to be used (``with localcontext(CONTEXT)``)."""
 
 
-class Inexact(ArithmeticError):  # noqa: N818
+class Inexact(ArithmeticError):
     """This operation has no exact result in this kind of numbers."""
 
 

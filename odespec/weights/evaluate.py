@@ -26,7 +26,7 @@ Leaves = Mapping[tuple[str, object], Array]
 """Values of leaves by ``(op, data)``: the trailing axes are the leaf's shape, the axes before them broadcast."""
 
 
-class Unsupported(Exception):  # noqa: N818
+class Unsupported(Exception):
     """An operation that this evaluator does not know; the argument names it."""
 
 

@@ -20,7 +20,7 @@ INWARD = (0.0, 2.0**-50, 2.0**-44, 1e-11, 1e-9, 1e-7, 1e-5)
 ATTEMPTS = 12
 
 
-class NoSample(Exception):  # noqa: N818
+class NoSample(Exception):
     """No weights within the constraints were found."""
 
 

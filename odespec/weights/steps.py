@@ -23,7 +23,7 @@ NEWTON = 40
 RESIDUAL = 1e-12
 
 
-class NoSolution(ArithmeticError):  # noqa: N818
+class NoSolution(ArithmeticError):
     """The equations of an implicit step were not solved."""
 
 

@@ -65,7 +65,9 @@ def test_spectral_norm(kit, emitted, rows, cols, bound):
         assert np.all(top <= float(bound)), kind
         active = size > float(bound)
         assert np.all(top[active] >= float(bound) * (1 - 2e-5)), kind
-        assert np.array_equal(W[size < float(bound) * (1 - 2e-5)], given[size < float(bound) * (1 - 2e-5)]), kind
+        inside = size < float(bound) * (1 - 2e-5)
+        subnormal = np.finfo(np.float32).tiny  # XLA flushes what is smaller to zero
+        assert np.allclose(W[inside], given[inside], rtol=0, atol=subnormal), kind
 
 
 @pytest.mark.parametrize("p", [1, "inf"])
@@ -154,10 +156,10 @@ def test_structures(kit, emitted, kind):
     module = emitted(backend, k.model(field))
     w = exact(module.weights(hard_params(module, rng, kind)))
     assert np.array_equal(w["skew"], -w["skew"].T) and np.array_equal(w["symmetric"], w["symmetric"].T)
-    assert np.array_equal(w["psd"], w["psd"].T)
     assert np.count_nonzero(w["diagonal"] - np.diag(np.diag(w["diagonal"]))) == 0
     assert np.all(w["stochastic"] >= 0) and np.allclose(w["stochastic"].sum(-1), 1, atol=1e-6)
-    if kind != "huge":
+    if kind != "huge":  # v @ v.T overflows there
+        assert np.array_equal(w["psd"], w["psd"].T)
         assert np.linalg.eigvalsh(w["psd"])[0] >= -1e-6 * max(1.0, np.abs(w["psd"]).max())
 
 
@@ -260,14 +262,11 @@ def test_extreme_points_of_the_norm_ball(kit, emitted):
 def test_structures_round_trip(kit, emitted):
     rng = np.random.default_rng(9)
     a, q = rng.normal(size=(5, 5)), np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    turn = np.linalg.qr(a)[0]
     cases = [
         ("skew", (), a - a.T),
         ("symmetric", (), a + a.T),
-        (
-            "symmetric",
-            (("eig", -1, 2),),
-            q[:5, :5] @ np.diag([-1, 2, 2, 0, 1]) @ q[:5, :5].T if False else np.diag([-1, 2, 2, 0, 1]),
-        ),
+        ("symmetric", (("eig", -1, 2),), turn @ np.diag([-1, 2, 2, 0, 1]) @ turn.T),
         ("symmetric", (("norm", None, 2),), 2 * np.eye(5)),
         ("psd", (), a @ a.T),
         ("psd", (), np.outer(a[0], a[0])),
@@ -337,7 +336,7 @@ def test_names_shapes_and_finiteness(kit, emitted):
         module.load_weights({"W": W, "b": b[:, None]})
     for poison in (np.nan, np.inf, 1e400):
         with pytest.raises(ValueError, match="`W` has entries that are not finite"):
-            module.load_weights({"W": W * poison, "b": b})
+            module.load_weights({"W": np.full((2, 2), poison), "b": b})
     with pytest.raises(ValueError, match="`W`"):
         module.load_weights({"W": W * 1j, "b": b})
 

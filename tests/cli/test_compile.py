@@ -97,7 +97,7 @@ def hang(*_):
     time.sleep(60)
 {patch}
 from odespec.cli import main
-main(["compile", "decay.ode", "--to", "torch", "-o", "out.py"])
+raise SystemExit(main(["compile", "decay.ode", "--to", "torch", "-o", "out.py"]))
 """
 
 

@@ -49,7 +49,9 @@ def model(
     structures = structures or {}
     states = tuple(State(n, f.shape, None, None, SPAN) for n, f in field.items())
     params = tuple(
-        Param(str(e.data), e.shape, structures.get(str(e.data)), e.data in per_step, SPAN) for e in used if e.op == "param"
+        Param(str(e.data), e.shape, structures.get(str(e.data)), e.data in per_step, SPAN)
+        for e in used
+        if e.op == "param"
     )
     inputs = tuple(Input(str(e.data), e.shape, None, e.data in per_step, SPAN) for e in used if e.op == "input")
     return Model(

@@ -10,7 +10,23 @@ from hypothesis import strategies as st
 
 from odespec.activations import ACTIVATIONS
 from odespec.ir.expr import (
-    Expr, act, add, const, div, dot, eye, full, leaf, matmul, mean, mul, neg, power, sub, total, transpose,
+    Expr,
+    act,
+    add,
+    const,
+    div,
+    dot,
+    eye,
+    full,
+    leaf,
+    matmul,
+    mean,
+    mul,
+    neg,
+    power,
+    sub,
+    total,
+    transpose,
 )  # fmt: skip
 from odespec.ir.model import Model
 

@@ -98,6 +98,7 @@ def test_truncated_and_damaged_files(found: Counterexample, data: st.DataObject)
         return
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_random_bytes(raw: bytes) -> None:
     with pytest.raises(BadCounterexample):

@@ -42,9 +42,7 @@ def registered() -> Iterator[None]:
             jax="jax.nn.relu(3 * {x})",
         )
     )
-    solvers.register(
-        Method("thirds", "explicit", ("steps",), 2, "a test", "a test", runge_kutta("0; 1", "1/2 1/2"))
-    )
+    solvers.register(Method("thirds", "explicit", ("steps",), 2, "a test", "a test", runge_kutta("0; 1", "1/2 1/2")))
     yield
     del activations.ACTIVATIONS["triple_relu"]
     del solvers.SOLVERS["thirds"]

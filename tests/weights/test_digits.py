@@ -8,7 +8,7 @@ from fractions import Fraction
 import flint
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odespec.activations import ACTIVATIONS
@@ -33,6 +33,7 @@ NUMBERS = st.floats(-60, 60) | st.sampled_from([0.0, -0.0, 1e-300, -1e-9, 11.9, 
 
 
 @pytest.mark.parametrize("name", sorted(BALLS))
+@settings(deadline=None)
 @given(x=NUMBERS)
 def test_agrees_with_interval_arithmetic(name: str, x: float) -> None:
     with localcontext(CONTEXT):

@@ -86,6 +86,7 @@ def test_copies_by_step_are_equal_or_different(models: dict[str, Model]) -> None
     assert any(equal) and not all(equal)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 9), st.integers(1, 9))
 def test_orthogonal_matrices_are_exact(seed: int, m: int, d: int) -> None:
     w = orthogonal(m, d, np.random.default_rng(seed))

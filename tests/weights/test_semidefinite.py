@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odespec.weights.arithmetic import EXACT
@@ -15,6 +15,7 @@ from odespec.weights.semidefinite import definite, is_psd, norm_at_most, singula
 SMALL = st.integers(-6, 6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(SMALL, min_size=3, max_size=3), min_size=1, max_size=5))
 def test_gram_matrices_are_semidefinite_and_stop_being_so_below(rows: list[list[int]]) -> None:
     a = np.array(rows, dtype=float)
@@ -44,6 +45,7 @@ def test_orthogonal_matrices_have_norm_one_to_the_last_bit(size: int) -> None:
     assert singular_values_at_least(eye, Fraction(np.nextafter(1.0, 2.0))) is False
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 6))
 def test_norms_agree_with_numpy(seed: int, m: int, d: int) -> None:
     w = np.random.default_rng(seed).standard_normal((m, d))
@@ -70,6 +72,7 @@ def test_large_matrices_are_proved_with_room_and_undecided_without() -> None:
     assert norm_at_most(EXACT.cast(q), Fraction(1)) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_proof_in_floats_never_accepts_an_indefinite_matrix(seed: int) -> None:
     rng = np.random.default_rng(seed)
