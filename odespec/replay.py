@@ -73,12 +73,13 @@ def _model(found: Counterexample, spec: Spec) -> Model:
 
 
 def _measure(found: Counterexample, spec: Spec, target: str, folder: Path) -> float:
-    from odespec.program.lower import NotLowered, lower
+    from odespec.program.lower import NotLowered
     from odespec.prove.counterexample import replay_numpy
+    from odespec.prove.distance import step_program
 
     model = _model(found, spec)
     try:
-        program = lower(model)
+        program = step_program(model, found.subject)
     except NotLowered as error:
         raise ReplayError(f"there is no step program for {error.what} yet") from None
     # The interpreter checks the arrays against the constraints; the exact flow is no emitted map.

@@ -13,7 +13,8 @@ from odespec.program.names import Names
 from odespec.program.step import StepProgram
 from odespec.program.text import docstring, indent, pack, prose, quoted, shape_of
 from odespec_jax.constraints import checked, constrained, drawn, full_shape, loaded
-from odespec_jax.solve import LOCAL, functions
+from odespec_jax.scope import LOCAL
+from odespec_jax.solve import functions
 
 FUNCTIONS = ("init", "weights", "load_weights", "apply", "evaluate", "solve")
 
@@ -196,7 +197,7 @@ def _load(program: StepProgram) -> list[str]:
 
 
 def _helpers(body: str) -> list[str]:
-    """The functions of `odespec_jax.runtime` that a text calls, and those that they call, in the order of that file."""
+    """The functions of `odespec_jax.runtime` that a text calls, and those that they call, in its order."""
     library = _runtime()
     wanted: set[str] = set()
     pending = [body]
@@ -211,11 +212,12 @@ def _helpers(body: str) -> list[str]:
 @cache
 def _runtime() -> dict[str, str]:
     """The source of each function and type of the runtime."""
-    text = files("odespec_jax").joinpath("runtime.py").read_text(encoding="utf-8")
     found = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef):
-            found[node.name] = ast.get_source_segment(text, node) or ""
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found[node.targets[0].id] = ast.get_source_segment(text, node) or ""
+    for name in ("weights", "loading", "operations"):
+        text = files("odespec_jax.runtime").joinpath(f"{name}.py").read_text(encoding="utf-8")
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef):
+                found[node.name] = ast.get_source_segment(text, node) or ""
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                found[node.targets[0].id] = ast.get_source_segment(text, node) or ""
     return found

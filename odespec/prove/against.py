@@ -90,7 +90,7 @@ def _same_claim(certificate: Certificate, spec: Spec) -> tuple[Model, Claim]:
 
 def _same_numbers(certificate: Certificate, model: Model, claim: Claim) -> StepProgram:
     try:
-        program = step_program(model, claim)
+        program = step_program(model, claim.subject)
     except NotLowered as error:
         raise Mismatch(f"there is no step program for {error.what}") from None
     horizon = horizon_of(program, claim)

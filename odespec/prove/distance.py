@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from odespec.ir.expr import depends_on
-from odespec.ir.model import Claim, Model
+from odespec.ir.model import Model
 from odespec.program.lower import NotLowered, lower, state_leaves
 from odespec.program.step import StepProgram
 from odespec.prove.exact import Proof, prove
@@ -48,7 +48,7 @@ class Bound:
 def decide_distance(task: Task) -> Verdict:
     """Prove or refute a distance claim about the map or the flow."""
     try:
-        program = step_program(task.model, task.claim)
+        program = step_program(task.model, task.claim.subject)
     except NotLowered as error:
         return _unknown(task, f"the prover has no step program for {error.what} yet")
     horizon = horizon_of(program, task.claim)
@@ -66,7 +66,7 @@ def decide_distance(task: Task) -> Verdict:
     return _refuted(task, program) or _undecided(task, bounds, horizon)
 
 
-def step_program(model: Model, claim: Claim) -> StepProgram:
+def step_program(model: Model, subject: str) -> StepProgram:
     """The step program; a claim of the flow reads only its model, so a solver that is not lowered yet will do.
 
     Raises `NotLowered`.
@@ -74,7 +74,7 @@ def step_program(model: Model, claim: Claim) -> StepProgram:
     try:
         return lower(model)
     except NotLowered:
-        if claim.subject != "flow" or model.time is None or model.noises:
+        if subject != "flow" or model.time is None or model.noises:
             raise
         return StepProgram(model, model.time.end - model.time.start, model.time.start, 1, (), state_leaves(model))
 
@@ -156,16 +156,19 @@ def _certificate(
 
     steps = 1 if horizon.flow else horizon.steps
     evidence = [Evidence(b.target, ((b.proof, steps),)) for b in bounds if b.proof is not None]
-    certificate = build(
-        task.spec,
-        task.model,
-        task.claim,
-        evidence,
-        steps=horizon.steps,
-        time=horizon.length,
-        implicit=implicit,
-        solvability=solvability,
-    )
+    try:
+        certificate = build(
+            task.spec,
+            task.model,
+            task.claim,
+            evidence,
+            steps=horizon.steps,
+            time=horizon.length,
+            implicit=implicit,
+            solvability=solvability,
+        )
+    except ValueError:  # an irrational time between two sides that would round it to opposite ends
+        return None
     return certificate if audit_text(certificate.text()).ok else None
 
 

@@ -204,12 +204,9 @@ class Algebra:
             return self.product(*below)
         if e.op == "transpose":
             return self.transpose(below[0])
-        if e.op == "diag":
-            return self._diagonal(e.args[0])
+        if e.op == "diag" and len(e.args[0].shape) == 1:
+            return self.factor(e.args[0])
         return {((), (Letter(self.matrix(e)),)): Fraction(1)}
-
-    def _diagonal(self, v: Expr) -> Polynomial:
-        return self.factor(v) if len(v.shape) == 1 else {((), (Letter(self.matrix(v)),)): Fraction(1)}
 
     def _expand_scalar(self, e: Expr) -> Polynomial:
         value = self.shapes.constant(e)

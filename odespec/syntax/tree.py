@@ -1,7 +1,8 @@
 """The syntax tree of an ``.ode`` file: what was written, and where.
 
 It knows nothing of names, types or shapes. Every node carries its span.
-Primes are counted: ``x`` has 0, ``x'`` 1, ``x''`` 2.
+Primes are counted: ``x`` has 0, ``x'`` 1, ``x''`` 2. Nodes compare by identity (`odespec.syntax.compare` compares trees,
+without recursion).
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from odespec.source import Source, Span
 # --- expressions ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Number:
     span: Span
     value: Fraction
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Name:
     """A name, or a state's derivative ``x'``."""
 
@@ -30,7 +31,7 @@ class Name:
     primes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Array:
     """A constant array in brackets, ``[[0, 1], [1, 0]]``."""
 
@@ -38,7 +39,7 @@ class Array:
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Keyword:
     """``name = value`` among the arguments of a call, a solver or a claim."""
 
@@ -48,7 +49,7 @@ class Keyword:
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
     """``f(a, b, k = c)``; also the initial value ``x(0)`` and ``x'(0)``."""
 
@@ -60,7 +61,7 @@ class Call:
     primes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sized:
     """``ones[d]``, ``zeros[m, d]``."""
 
@@ -70,19 +71,19 @@ class Sized:
     sizes: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Negate:
     span: Span
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Transpose:
     span: Span
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Binary:
     """``operator`` is one of ``+ - * / @ ^``."""
 
@@ -96,7 +97,7 @@ class Binary:
 Expr = Number | Name | Array | Call | Sized | Negate | Transpose | Binary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Relation:
     """``subject in [lower, upper]`` or one of ``<= >= ==``.
 
@@ -113,7 +114,7 @@ class Relation:
 # --- statements ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Binding:
     """``name = value`` of a ``dim`` or ``const`` line."""
 
@@ -123,7 +124,7 @@ class Binding:
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Declarator:
     """``name[size, …]``, with primes and an initial value for states."""
 
@@ -135,19 +136,19 @@ class Declarator:
     initial: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DimDecl:
     span: Span
     bindings: tuple[Binding, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ConstDecl:
     span: Span
     bindings: tuple[Binding, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VariableDecl:
     """A line of ``state``, ``param``, ``input``, ``graph`` or ``noise`` (``kind``)."""
 
@@ -159,13 +160,13 @@ class VariableDecl:
     per_step: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LetDecl:
     span: Span
     binding: Binding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Equation:
     """``x' = …`` (order 1), ``x'' = …`` (order 2) or the map ``x+ = …`` (order 0)."""
 
@@ -176,19 +177,19 @@ class Equation:
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ConstraintDecl:
     span: Span
     relation: Relation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DomainDecl:
     span: Span
     relation: Relation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SolverDecl:
     """``solver rk4(steps = 32)``; ``steps = auto`` has the value ``Name("auto")``."""
 
@@ -199,7 +200,7 @@ class SolverDecl:
     keywords: tuple[Keyword, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TimeDecl:
     span: Span
     start: Expr
@@ -207,13 +208,13 @@ class TimeDecl:
     save: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OutputDecl:
     span: Span
     binding: Binding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ClaimDecl:
     """A claim as written.
 
@@ -237,7 +238,7 @@ class ClaimDecl:
     mean_square: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layer:
     """A layer line of a network: ``u = conv(K) @ image``, ``a, b = M(a, b)``."""
 
@@ -262,13 +263,13 @@ Statement = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Use:
     span: Span
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Section:
     """``kind`` is ``model`` or ``network``; statements in the order of the text."""
 
@@ -280,7 +281,7 @@ class Section:
     statements: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class File:
     source: Source
     uses: tuple[Use, ...]
