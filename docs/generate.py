@@ -40,7 +40,9 @@ def words(kind: str) -> str:
 
 
 def functions() -> str:
-    return table(("form", "kind", "meaning"), ((f"`{e.form}`", dict(e.facts)["kind"], e.summary) for e in of_kind("function")))
+    return table(
+        ("form", "kind", "meaning"), ((f"`{e.form}`", dict(e.facts)["kind"], e.summary) for e in of_kind("function"))
+    )
 
 
 def activations() -> str:
@@ -68,7 +70,9 @@ def structures() -> str:
 
 
 def claims() -> str:
-    rows = ((f"`{e.form.removeprefix('claim ')}`", e.summary, e.text, dict(e.facts)["asked of"]) for e in of_kind("claim"))
+    rows = (
+        (f"`{e.form.removeprefix('claim ')}`", e.summary, e.text, dict(e.facts)["asked of"]) for e in of_kind("claim")
+    )
     return table(("claim", "what it says", "remarks", "asked of"), rows)
 
 
@@ -76,7 +80,13 @@ def solvers() -> str:
     from odespec.solvers import SOLVERS
 
     rows = (
-        (f"`{m.name}`", m.family, "" if m.order is None else str(m.order), f"{m.doc} ({m.reference})", ", ".join(m.keywords))
+        (
+            f"`{m.name}`",
+            m.family,
+            "" if m.order is None else str(m.order),
+            f"{m.doc} ({m.reference})",
+            ", ".join(m.keywords),
+        )
         for m in SOLVERS.values()
     )
     return table(("solver", "family", "order", "what it is", "options"), rows)
@@ -97,9 +107,32 @@ def facts() -> str:
     for method in SOLVERS.values():
         if isinstance(method.scheme, RungeKutta):
             s = summarise(method)
-            values = (s.order, s.stages, s.real_axis, s.imag_axis, s.circle_radius, s.ssp, s.a_stable, s.l_stable, s.b_stable)
+            values = (
+                s.order,
+                s.stages,
+                s.real_axis,
+                s.imag_axis,
+                s.circle_radius,
+                s.ssp,
+                s.a_stable,
+                s.l_stable,
+                s.b_stable,
+            )
             rows.append((f"`{s.name}`", *map(shown, (*values, s.symplectic, s.symmetric))))
-    head = ("solver", "order", "stages", "real axis", "imaginary axis", "circle", "SSP", "A", "L", "B", "symplectic", "symmetric")
+    head = (
+        "solver",
+        "order",
+        "stages",
+        "real axis",
+        "imaginary axis",
+        "circle",
+        "SSP",
+        "A",
+        "L",
+        "B",
+        "symplectic",
+        "symmetric",
+    )
     return table(head, rows)
 
 

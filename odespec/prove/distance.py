@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 NEAR = 1e-6
 """A numerical worst case beyond the claim by no more than this, relatively, may in truth be within it."""
 
+NEARLY = Fraction(99, 100)
+"""The worst that was found is looked for among factors above this part of what the claim allows."""
+
 LARGEST_GAIN = 1e6
 """Solvability is not tried to prove with a larger gain: the floating-point solver would not see it."""
 
@@ -63,7 +66,7 @@ def decide_distance(task: Task) -> Verdict:
             verdict = _solvable(task, program, bounds, horizon)
             if verdict is not None:
                 return verdict
-    return _refuted(task, program) or _undecided(task, bounds, horizon)
+    return _refuted(task, program) or _undecided(task, program, bounds, horizon)
 
 
 def step_program(model: Model, subject: str) -> StepProgram:
@@ -194,17 +197,28 @@ def _refuted(task: Task, program: StepProgram) -> Verdict | None:
     )
 
 
-def _undecided(task: Task, bounds: tuple[Bound, ...], horizon: Horizon) -> Verdict:
-    """Unknown, with the weaker bound that can be certified."""
+def _undecided(task: Task, program: StepProgram, bounds: tuple[Bound, ...], horizon: Horizon) -> Verdict:
+    """Unknown, with the weaker bound that can be certified and the worst that was found."""
     certified = {b.target.upper: _certified(b, horizon) for b in bounds}
     parts = []
     for bound in bounds:
         value, side = certified[bound.target.upper], "at most" if bound.target.upper else "at least"
-        asked = horizon.allows(bound.target)
-        known = f"{side} {value:.9g} is certified" if value is not None else f"no finite bound {side} is certified"
-        parts.append(f"{known}, {side} {asked:.9g} is claimed")
+        known = f"{side} {value:.9g} is certified" if value is not None else f"no bound ({side}) is certified"
+        parts.append(f"{known}, {side} {horizon.allows(bound.target):.9g} is claimed")
+    attained = _attained(task, program, horizon.allows(bounds[0].target)) if len(bounds) == 1 else certified.get(False)
+    if attained is not None and len(bounds) == 1:
+        parts.append(f"the worst found is {attained:.9g}")
     reason = "; ".join(parts) + "; no counterexample was found"
-    return Verdict(task.claim, "unknown", reason, "gram", lower=certified.get(False), upper=certified.get(True))
+    return Verdict(task.claim, "unknown", reason, "gram", lower=attained, upper=certified.get(True))
+
+
+def _attained(task: Task, program: StepProgram, allowed: float) -> float | None:
+    """A factor on distances, close to what is allowed, that weights within the constraints attain; None if not found."""
+    from odespec.prove.refute import Budget, refute
+
+    weaker = replace(task.claim, name="lipschitz", upper=Fraction(allowed) * NEARLY, lower=None)
+    found = refute(program, weaker, seed=task.options.seed, budget=Budget(deadline=task.deadline))
+    return None if found is None else found.measured
 
 
 def _certified(bound: Bound, horizon: Horizon) -> float | None:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class Verdict:
     """The verdict on a claim without its ``not``.
 
-    ``lower`` and ``upper`` enclose the worst case of the quantity that the claim bounds: ``lower`` was attained by
-    weights that the spec allows, ``upper`` is certified; None where there is no such number. ``reason`` says why a claim
-    is unknown, or what was found. ``method`` names the engine. ``slack`` is positive where only a weaker bound was proved
-    and accepted.
+    ``lower`` and ``upper`` enclose the worst case of the quantity that the claim bounds, as far as it is known: ``upper`` is
+    certified, ``lower`` was attained by weights that the spec allows. Of ``gradient in`` both are certified, and enclose
+    the factors on distances. ``reason`` says why a claim is unknown, or what was found. ``method`` names the engine.
+    ``slack`` is positive where only a weaker bound was proved and accepted.
     """
 
     claim: Claim

@@ -261,6 +261,20 @@ def test_work_that_no_step_changes_is_done_once(kit, emitted):
     assert len(inside) == 1
 
 
+def test_products_of_inputs_per_step_are_done_at_once(kit, emitted):
+    """One product over all steps before the scan; those that a state enters stay in its body."""
+    k = kit()
+    x, W, U = k.state("x", D), k.param("W", D, D), k.param("U", D, 2)
+    u = k.input("u", 2, per_step=True)
+    module = emitted(backend, k.model(act("tanh", add(matmul(W, x), matmul(U, mul(TIME, u)))), solver="euler"))
+    jaxpr = jax.make_jaxpr(module.solve)(
+        {"W": jnp.ones((D, D)), "U": jnp.ones((D, 2))}, jnp.ones(D), jnp.ones((9, 3, 2))
+    )
+    (scan,) = [e for e in jaxpr.eqns if e.primitive.name == "scan"]
+    assert sum(e.primitive.name == "dot_general" for e in scan.params["jaxpr"].eqns) == 1
+    assert sum(e.primitive.name == "dot_general" for e in jaxpr.eqns) == 1
+
+
 def test_shard_map():
     """Over four devices of the host: the batch is parted, the weights are not; carries that start as constants too."""
     code = f"""
