@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from odespec.diagnostics import Report, SpecError
 from odespec.files import write_atomic
 from odespec.ir.model import Claim, Model, Network, Spec
-from odespec.prove.verdict import Options, Verdict
+from odespec.prove.verdict import Checked, Options
 
 if TYPE_CHECKING:
     from odespec.certificate.audit import Audit
@@ -32,19 +32,6 @@ def load(path: str | Path, definitions: Mapping[str, str] | None = None) -> Spec
     if spec is None or report.failed:
         raise SpecError(report.errors)
     return spec
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A section with the verdicts on its claims, in the order of the spec."""
-
-    model: Model | Network
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether every claim came out as the spec asks."""
-        return all(v.ok for v in self.verdicts)
 
 
 Watch = Callable[[Model | Network, Claim], None]

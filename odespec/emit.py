@@ -13,8 +13,7 @@ from odespec.ir.model import Model, Network, Spec
 from odespec.program.step import StepProgram
 
 if TYPE_CHECKING:
-    from odespec.api import Checked
-    from odespec.prove.verdict import Verdict
+    from odespec.prove.verdict import Checked, Verdict
 
 
 def spec_hash(spec: Spec) -> str:

@@ -14,7 +14,7 @@ from math import isqrt, prod
 MAX_BITS = 8192
 
 
-class Undecided(ArithmeticError):  # noqa: N818
+class Undecided(ArithmeticError):
     """An irrational number could not be told from zero with `MAX_BITS` bits."""
 
 

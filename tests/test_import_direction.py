@@ -163,9 +163,18 @@ def test_importing_is_light(code: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("--version",), ("check", "--help"), ("explain", "rk4"), ("explain", "gelu"), ("explain", "ODE301"), ("explain", "--list"),
-     ("solvers",), ("new", "-")],
-)  # fmt: skip
+    [
+        ("--help",),
+        ("--version",),
+        ("check", "--help"),
+        ("explain", "rk4"),
+        ("explain", "gelu"),
+        ("explain", "ODE301"),
+        ("explain", "--list"),
+        ("solvers",),
+        ("new", "-"),
+    ],
+)
 def test_light_verbs_import_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert heavy_after(command(*arguments)) == set()
 

@@ -17,8 +17,7 @@ from odespec.diagnostics.render import printable
 from odespec.diagnostics.style import Style, style_for
 
 if TYPE_CHECKING:
-    from odespec.api import Checked
-    from odespec.prove.verdict import Verdict
+    from odespec.prove.verdict import Checked, Verdict
 
 DESCRIPTION = """Decide every claim of a spec, for all weights and inputs that it allows, before any training.
 

@@ -84,7 +84,7 @@ def _unknown(name: str) -> int:
 
     near = nearest(name, names())
     return fail(
-        f"there is nothing called {ascii(name)}; "
+        f"there is nothing called {name!a}; "
         + (f"did you mean `{near}`?" if near else "`odespec explain --list` has all names")
     )
 

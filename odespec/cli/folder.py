@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from odespec.files import write_atomic
 
 if TYPE_CHECKING:
-    from odespec.api import Checked
+    from odespec.prove.verdict import Checked
 
 
 @dataclass(slots=True)

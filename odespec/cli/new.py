@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     path = Path(options.file)
     if not path.name or path.is_dir():
-        return fail(f"{ascii(options.file)} is no name of a file")
+        return fail(f"{options.file!a} is no name of a file")
     if path.suffix != ".ode":
         path = path.with_name(path.name + ".ode")
     text = KINDS[options.kind].replace("{name}", _model_name(path.stem))

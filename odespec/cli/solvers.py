@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         if name.lower() not in known:
             near = nearest(name, SOLVERS)
             advice = f"did you mean `{near}`?" if near else "`odespec solvers` lists them all"
-            return fail(f"there is no solver {ascii(name)}; {advice}")
+            return fail(f"there is no solver {name!a}; {advice}")
     chosen = [known[name.lower()] for name in options.names]
     if options.json:
         return _json(chosen or list(SOLVERS.values()))

@@ -36,7 +36,9 @@ def text(diagnostic: Diagnostic, style: Style = PLAIN) -> str:
 
 def concise(diagnostic: Diagnostic) -> str:
     """``file:line:column: severity[code]: message; help``, on one line."""
-    where = f"{diagnostic.span.source.name}:{diagnostic.span.line}:{diagnostic.span.column}: " if diagnostic.span else ""
+    where = (
+        f"{diagnostic.span.source.name}:{diagnostic.span.line}:{diagnostic.span.column}: " if diagnostic.span else ""
+    )
     help_ = f" ({diagnostic.suggestion})" if diagnostic.suggestion else ""
     line = f"{where}{diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}{help_}"
     return printable(" ".join(line.split()))

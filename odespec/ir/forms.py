@@ -9,7 +9,7 @@ from odespec.ir import expr as ex
 from odespec.ir.expr import Expr, Shape
 
 
-class NotDifferentiable(Exception):  # noqa: N818
+class NotDifferentiable(Exception):
     """``what`` has no derivative that can be written as an expression."""
 
     def __init__(self, what: str) -> None:

@@ -26,7 +26,7 @@ Constant = Real | tuple["Constant", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake(Exception):  # noqa: N818
+class Mistake(Exception):
     """Why an expression has no exact value: the diagnostic to report."""
 
     code: str
@@ -34,7 +34,7 @@ class Mistake(Exception):  # noqa: N818
     values: tuple[tuple[str, str], ...] = ()
 
 
-class Unknown(Exception):  # noqa: N818
+class Unknown(Exception):
     """A name in the expression has no value for a reason that is already reported."""
 
 

@@ -19,7 +19,7 @@ MAX_DEPTH = 64
 EYE = Expr("?eye", (), ())
 
 
-class DoesNotFit(Exception):  # noqa: N818
+class DoesNotFit(Exception):
     """Why an operator cannot act at this size; ``why`` completes a sentence."""
 
     def __init__(self, why: str) -> None:

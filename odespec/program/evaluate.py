@@ -26,11 +26,11 @@ Rule = Callable[..., Value]
 SMALLEST_BOUND = 1e-12
 
 
-class MissingValue(KeyError):  # noqa: N818
+class MissingValue(KeyError):
     """A leaf has no value."""
 
 
-class NoRule(NotImplementedError):  # noqa: N818
+class NoRule(NotImplementedError):
     """There is no rule for an operation; the argument names it."""
 
 

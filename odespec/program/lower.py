@@ -19,7 +19,7 @@ from odespec.source import Span
 Tensors = tuple[Expr, ...]
 
 
-class NotLowered(Exception):  # noqa: N818
+class NotLowered(Exception):
     """This model has no step program yet; ``what`` says why and completes "not supported yet: …"."""
 
     def __init__(self, what: str, span: Span) -> None:

@@ -8,18 +8,7 @@ from dataclasses import dataclass, replace
 
 from odespec.exact import Undecided
 from odespec.ir.model import Claim, Model, Network, Spec
-from odespec.prove.verdict import Options, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One claim of one model, with everything an engine may need. ``deadline`` is on the monotonic clock, or None."""
-
-    spec: Spec
-    model: Model
-    claim: Claim
-    options: Options
-    deadline: float | None
+from odespec.prove.verdict import Options, Task, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,10 @@ from odespec.prove.relations import NoRelation, flow_problem, solvability_proble
 from odespec.prove.sides import Horizon, horizon_of, targets
 from odespec.prove.simplest import simplest_between
 from odespec.prove.threshold import Target, choose_tau
-from odespec.prove.verdict import Verdict
+from odespec.prove.verdict import Task, Verdict
 
 if TYPE_CHECKING:
     from odespec.certificate.build import Draft
-    from odespec.prove.decide import Task
 
 NEAR = 1e-6
 """A numerical worst case beyond the claim by no more than this, relatively, may in truth be within it."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from odespec.ir.model import Claim
+from odespec.ir.model import Claim, Model, Network, Spec
 
 if TYPE_CHECKING:
     from odespec.certificate.build import Draft
@@ -51,3 +51,27 @@ class Options:
     slack: Fraction = Fraction(0)
     seconds: float | None = None
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One claim of one model, with everything an engine may need. ``deadline`` is on the monotonic clock, or None."""
+
+    spec: Spec
+    model: Model
+    claim: Claim
+    options: Options
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A section with the verdicts on its claims, in the order of the spec."""
+
+    model: Model | Network
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every claim came out as the spec asks."""
+        return all(v.ok for v in self.verdicts)

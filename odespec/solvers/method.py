@@ -91,7 +91,7 @@ class Method:
         return 2 if self.family == "partitioned" else None
 
 
-class UnknownSolver(LookupError):  # noqa: N818
+class UnknownSolver(LookupError):
     """There is no solver of this name."""
 
 

@@ -49,9 +49,16 @@ def test_no_verb_and_wrong_verbs(inside: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize(
     ("content", "status", "told"),
-    [(None, 2, "cannot read"), (b"\xff\xfe", 2, "not UTF-8"), (b"", 1, "rejected"), (b"{}", 1, "rejected"), (b"[" * 10**5, 1, "rejected"),
-     (b'{"format": 1e999}', 1, "rejected"), (b" " * (32 * 1024 * 1024 + 1), 2, "too long")],
-)  # fmt: skip
+    [
+        (None, 2, "cannot read"),
+        (b"\xff\xfe", 2, "not UTF-8"),
+        (b"", 1, "rejected"),
+        (b"{}", 1, "rejected"),
+        (b"[" * 10**5, 1, "rejected"),
+        (b'{"format": 1e999}', 1, "rejected"),
+        (b" " * (32 * 1024 * 1024 + 1), 2, "too long"),
+    ],
+)
 def test_what_is_no_certificate(
     inside: Callable[..., Any], tmp_path: Path, content: bytes | None, status: int, told: str
 ) -> None:
@@ -101,7 +108,8 @@ def test_a_framework_that_is_not_there(specs: Path, framework: str) -> None:
     import subprocess
     import sys
 
-    code = f"import sys\nsys.modules[{framework!r}] = None\nfrom odespec.cli import main\nprint([main(a.split()) for a in sys.argv[1:]])"
+    code = f"import sys\nsys.modules[{framework!r}] = None\nfrom odespec.cli import main\n"
+    code += "print([main(a.split()) for a in sys.argv[1:]])"
     commands = [
         f"compile decay.ode --to {framework} -o out.py",
         "check false.ode --certificates .",
@@ -118,10 +126,21 @@ def test_a_framework_that_is_not_there(specs: Path, framework: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("ODE301", "shapes that do not meet"), ("ode301", "passes"), ("nonexpansive", "end no farther apart"), ("gelu", "-0.1289"),
-     ("relu", "slopes: [0, 1]"), ("rk4", "2.785293563"), ("skew", "S.T = -S"), ("constraint", "Restricts weights"), ("Softmax", "summing to one"),
-     ("sigma", "singular values"), ("per step", "each solver step"), ("x'", "vector field")],
-)  # fmt: skip
+    [
+        ("ODE301", "shapes that do not meet"),
+        ("ode301", "passes"),
+        ("nonexpansive", "end no farther apart"),
+        ("gelu", "-0.1289"),
+        ("relu", "slopes: [0, 1]"),
+        ("rk4", "2.785293563"),
+        ("skew", "S.T = -S"),
+        ("constraint", "Restricts weights"),
+        ("Softmax", "summing to one"),
+        ("sigma", "singular values"),
+        ("per step", "each solver step"),
+        ("x'", "vector field"),
+    ],
+)
 def test_explain(inside: Callable[..., Any], name: str, told: str) -> None:
     done = inside("explain", name)
     assert done.status == 0
@@ -162,9 +181,20 @@ def test_solvers_in_json(odespec: Callable[..., Any]) -> None:
     assert done.status == 0
     told = {s["name"]: s for s in json.loads(done.out)}
     assert set(told) == set(SOLVERS)
-    keys = (
-        "family order stages explicit real_axis imag_axis ssp circle_radius a_stable l_stable b_stable symplectic"
-    ).split()
+    keys = [
+        "family",
+        "order",
+        "stages",
+        "explicit",
+        "real_axis",
+        "imag_axis",
+        "ssp",
+        "circle_radius",
+        "a_stable",
+        "l_stable",
+        "b_stable",
+        "symplectic",
+    ]
     assert all({*keys, "name", "symmetric"} <= set(s) for s in told.values())
     euler, midpoint, verlet = told["euler"], told["implicit_midpoint"], told["verlet"]
     assert [euler[k] for k in keys] == ["explicit", 1, 1, True, 2, 0, 1, 1, False, False, False, False]
