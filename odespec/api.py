@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +14,7 @@ from odespec.diagnostics import Report, SpecError
 from odespec.files import write_atomic
 from odespec.ir.model import Claim, Model, Network, Spec
 from odespec.prove.verdict import Checked, Options
+from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.certificate.audit import Audit

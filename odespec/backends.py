@@ -7,12 +7,12 @@ A back end is an importable package that the entry-point group ``odespec.backend
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from odespec.program.step import StepProgram
+from odespec.records import dataclass
 from odespec.source import Span
 
 if TYPE_CHECKING:

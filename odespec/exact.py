@@ -7,9 +7,10 @@ Both support ``+ - * /`` with each other; `power` takes rational powers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt, prod
+
+from odespec.records import dataclass
 
 MAX_BITS = 8192
 

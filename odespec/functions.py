@@ -5,9 +5,8 @@ An entry says how a function is called and what it means. How it is typed stands
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from odespec.activations import ACTIVATIONS
+from odespec.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

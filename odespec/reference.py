@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from odespec.diagnostics import catalogue
+from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.activations import Activation, Interval

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from odespec import backends
 from odespec.diagnostics import Report, SpecError
 from odespec.ir.model import Model, Spec
+from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.prove.counterexample import Counterexample

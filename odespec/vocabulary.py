@@ -6,7 +6,7 @@ grammar, and reads every example.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from odespec.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

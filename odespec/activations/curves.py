@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.elementary import LARGEST, half_pi, scaled
+from odespec.records import dataclass
 
 Parameters = tuple[Fraction, ...]
 End = Fraction | None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from odespec.activations.curves import REAL, Curve, End, Interval, Parameters, Pieces, Wave
 from odespec.ir.expr import Expr
+from odespec.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

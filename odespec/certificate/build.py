@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from odespec import __version__
 from odespec.certificate.audit import FORMAT, assumptions, digest, text_hash
 from odespec.exact import Real, enclose
 from odespec.prove.problem import Form, GramProblem, Relation, Vector
+from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.ir.model import Claim, Model, Spec

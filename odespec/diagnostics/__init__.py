@@ -8,8 +8,9 @@ explanation, a failing and a passing example. The message's placeholders are fil
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from odespec.records import dataclass
 from odespec.source import Span
 
 

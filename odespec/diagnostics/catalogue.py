@@ -25,9 +25,10 @@ of the file in a variable ``data``, or is described in words with a fence ```` `
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from odespec.records import dataclass
 
 _FENCE = re.compile(r"^## (Fails|Passes)\n+```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

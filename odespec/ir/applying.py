@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 
 from odespec.diagnostics import Note, Report
@@ -13,6 +13,7 @@ from odespec.ir.expr import Shape, leaf
 from odespec.ir.model import Model
 from odespec.ir.resolve import resolve_model
 from odespec.ir.values import Typed, Value, show_shape
+from odespec.records import dataclass
 from odespec.syntax import tree
 
 Usable = tuple[tree.Section, Model | None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +21,7 @@ from odespec.ir.numbers import show
 from odespec.ir.relations import not_less, relation
 from odespec.ir.rules import order_of
 from odespec.ir.values import Value, show_shape
+from odespec.records import dataclass
 from odespec.syntax import tree
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from odespec.diagnostics import Note, Report
 from odespec.diagnostics.suggest import nearest
@@ -11,6 +11,7 @@ from odespec.ir.expr import Expr
 from odespec.ir.numbers import Constant, Mistake, Unknown, evaluate, number
 from odespec.ir.values import POISON, Poison, Typed, Value, excerpt, show_shape
 from odespec.ir.walk import key, names
+from odespec.records import dataclass
 from odespec.source import Span
 from odespec.syntax import tree
 

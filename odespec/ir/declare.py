@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 
 from odespec.diagnostics import Note, Report
@@ -18,6 +18,7 @@ from odespec.ir.numbers import Constant
 from odespec.ir.order import dependency_order
 from odespec.ir.values import POISON, Value, show_shape
 from odespec.ir.walk import key
+from odespec.records import dataclass
 from odespec.source import Span
 from odespec.structures import STRUCTURES
 from odespec.syntax import tree

@@ -8,7 +8,6 @@ Reference: Griewank & Walther, "Evaluating Derivatives", SIAM 2008, chapter 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 
@@ -17,6 +16,7 @@ from odespec.exact import Real
 from odespec.ir import expr as ex
 from odespec.ir.expr import Expr, Shape, postorder
 from odespec.ir.forms import NotDifferentiable, broadcast, linear, product, spread, total, transposed
+from odespec.records import dataclass
 
 __all__ = ["NotDifferentiable", "gradient"]
 

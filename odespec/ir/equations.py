@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from odespec.diagnostics import Note
 from odespec.diagnostics.suggest import nearest
 from odespec.ir import expr as ex
@@ -16,6 +14,7 @@ from odespec.ir.misplaced import check_kinds
 from odespec.ir.pending import DoesNotFit
 from odespec.ir.values import POISON, Value, show_shape
 from odespec.ir.walk import key
+from odespec.records import dataclass
 from odespec.syntax import tree
 
 

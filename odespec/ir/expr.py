@@ -53,10 +53,11 @@ operation             meaning
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 
 from odespec.exact import Real
+from odespec.records import dataclass
 
 Shape = tuple[int, ...]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 
 from odespec import exact
@@ -12,6 +12,7 @@ from odespec.ir.expr import Expr, depends_on
 from odespec.ir.model import Relation
 from odespec.ir.numbers import absolute
 from odespec.ir.relations import is_number, not_less
+from odespec.records import dataclass
 
 Cause = Relation | str | None
 

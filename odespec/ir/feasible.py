@@ -8,7 +8,6 @@ exact arithmetic. What is reported is impossible for certain; what is not may st
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec import exact
@@ -20,6 +19,7 @@ from odespec.ir.inequalities import inequalities
 from odespec.ir.model import Relation
 from odespec.ir.ranges import meet, ranges
 from odespec.ir.relations import is_number, not_less
+from odespec.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

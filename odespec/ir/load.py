@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from odespec.diagnostics import Note, Report
@@ -12,6 +12,7 @@ from odespec.ir.declare import Overrides
 from odespec.ir.model import Model, Network, Section, Spec
 from odespec.ir.networks import resolve_network
 from odespec.ir.resolve import resolve_model
+from odespec.records import dataclass
 from odespec.source import Source, Span
 from odespec.syntax import tree
 from odespec.syntax.parser import parse, parse_expression, read_source

@@ -5,11 +5,11 @@ All names are resolved, all sizes are numbers, `let`, `grad` and second-order eq
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.exact import Real
 from odespec.ir.expr import Expr, Shape
+from odespec.records import dataclass
 from odespec.source import Source, Span
 
 

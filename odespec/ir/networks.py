@@ -7,7 +7,7 @@ that what an expression reads does not depend on where it stands.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from odespec.diagnostics import Note, Report
 from odespec.ir.applying import Applier, Usable
@@ -22,6 +22,7 @@ from odespec.ir.order import dependency_order
 from odespec.ir.resolve import all_claims, outputs, restrictions, size_norms, type_lets, unused
 from odespec.ir.values import POISON, Typed, Value
 from odespec.ir.walk import names
+from odespec.records import dataclass
 from odespec.source import Span
 from odespec.syntax import tree
 

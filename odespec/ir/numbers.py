@@ -7,12 +7,12 @@ is never computed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec import exact
 from odespec.exact import Irrational, Real
 from odespec.ir.walk import children, tree_postorder
+from odespec.records import dataclass
 from odespec.source import Span
 from odespec.syntax import tree
 

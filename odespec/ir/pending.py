@@ -9,11 +9,10 @@ recursion is safe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from odespec.ir import expr as ex
 from odespec.ir.expr import Convolution, Expr, Shape, postorder
 from odespec.ir.values import Value
+from odespec.records import dataclass
 
 MAX_DEPTH = 64
 EYE = Expr("?eye", (), ())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from odespec.ir.expr import Expr
+from odespec.records import dataclass
 
 Kinds = frozenset[str]
 """Which kinds of leaves an expression reads: ``state``, ``param``, ``input``, ``noise``, ``time``, …"""

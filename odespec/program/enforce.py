@@ -40,13 +40,13 @@ step           numbers        weight                                            
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.exact import Real
 from odespec.ir.expr import Convolution, Shape
 from odespec.ir.model import Model, Network, Param, Relation
 from odespec.program.limits import Limit, Limits, least, most, read_limits
+from odespec.records import dataclass
 from odespec.source import Span
 
 NORM_STEPS = ("spectral", "rows", "columns", "euclid", "absolute", "conv")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 
 from odespec.exact import Real
 from odespec.ir.expr import Convolution, Expr
 from odespec.ir.model import Relation
+from odespec.records import dataclass
 
 MATRIX_NORMS = {2: "spectral", "inf": "rows", 1: "columns"}
 VECTOR_NORMS = {2: "euclid", "inf": "entries", 1: "absolute"}

@@ -9,7 +9,6 @@ ceil(n / stride).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from math import prod
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odespec.ir.expr import Convolution, Expr, Shape
+from odespec.records import dataclass
 
 Array = NDArray[np.float64]
 

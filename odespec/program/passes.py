@@ -7,13 +7,14 @@ simpler one. Equal expressions are one node by construction; what a pass makes e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
 from odespec.exact import Real
 from odespec.ir.expr import Expr, Shape, const, eye, full, is_one, is_zero, leaf, matmul, mul, postorder, rewrite
 from odespec.program.step import Solve, StepProgram
+from odespec.records import dataclass
 
 Rule = Callable[[StepProgram], Callable[[Expr], Expr]]
 

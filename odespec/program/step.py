@@ -7,11 +7,10 @@ and ``stage`` for the unknowns of an implicit step, which are tied by `StepProgr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from odespec.exact import Real
 from odespec.ir.expr import Expr, Shape
 from odespec.ir.model import Model
+from odespec.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

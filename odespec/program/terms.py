@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.exact import Real
+from odespec.records import dataclass
 
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 NONE, SOME, FULL = range(3)

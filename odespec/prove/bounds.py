@@ -6,7 +6,7 @@ The squares of norms are kept, which are rational where the norms are not. Bound
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
@@ -18,6 +18,7 @@ from odespec.ir.ranges import REAL, magnitude, meet
 from odespec.prove.intervals import Bound, Intervals, least, lower, upper
 from odespec.prove.operators import Algebra, Atom, NoRelation, Polynomial, Shapes, Word
 from odespec.prove.words import text
+from odespec.records import dataclass
 
 MAX_NORM2 = Fraction(10**6)
 ONE = Fraction(1)

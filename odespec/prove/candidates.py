@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from odespec.ir.model import Model
 from odespec.prove.mapping import Network
+from odespec.records import dataclass
 from odespec.weights.arithmetic import Array
 from odespec.weights.draw import Rng, draw, heavy, scale_range, tensors
 from odespec.weights.project import DISCRETE, into_domain, project

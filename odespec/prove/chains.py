@@ -8,7 +8,7 @@ that the inner product of any two is non-negative.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 
 from odespec.activations import Interval
@@ -16,6 +16,7 @@ from odespec.ir.ranges import REAL, plus, times
 from odespec.prove.expand import combine
 from odespec.prove.intervals import Bound
 from odespec.prove.problem import Relation, Vector
+from odespec.records import dataclass
 
 MAX_MEMBERS = 10
 ONE = Fraction(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import DecimalException, localcontext
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from odespec.prove.goal import Goal, decimal_norm, norm
 from odespec.prove.mapping import Network, apply, read
 from odespec.prove.uniqueness import uniquely_solvable
+from odespec.records import dataclass
 from odespec.weights.arithmetic import CONTEXT, DECIMAL, FLOAT, Array, Inexact
 from odespec.weights.evaluate import Unsupported
 from odespec.weights.membership import violations

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from odespec.records import dataclass
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.intp]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from odespec.files import write_atomic
 from odespec.ir.model import Spec
+from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.program.step import StepProgram

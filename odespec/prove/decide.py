@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from odespec.exact import Undecided
 from odespec.ir.model import Claim, Model, Network, Spec
 from odespec.prove.verdict import Options, Task, Verdict
+from odespec.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

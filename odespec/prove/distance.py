@@ -7,7 +7,7 @@ counterexample. Only an exact proof and a checked counterexample decide; the num
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from odespec.prove.sides import Horizon, horizon_of, targets
 from odespec.prove.simplest import simplest_between
 from odespec.prove.threshold import Target, choose_tau
 from odespec.prove.verdict import Task, Verdict
+from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.certificate.build import Draft

@@ -9,7 +9,6 @@ the logarithmic norm over all slopes (Hairer, Nørsett & Wanner, Solving Ordinar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal, DecimalException, localcontext
 from math import ceil, expm1, sqrt
 from typing import Any
@@ -20,6 +19,7 @@ from odespec.ir.expr import TIME, Expr, leaf
 from odespec.ir.model import Model
 from odespec.prove.goal import Goal, decimal_norm, duration, norm
 from odespec.prove.uniqueness import slopes
+from odespec.records import dataclass
 from odespec.weights.arithmetic import CONTEXT, DECIMAL, FLOAT, Array, Inexact, decimal
 from odespec.weights.evaluate import Plan, Unsupported, evaluate, plan
 from odespec.weights.steps import initial_states, pack, step_leaves, unpack

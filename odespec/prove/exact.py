@@ -13,7 +13,6 @@ by counts of programs, so that the outcome does not depend on the machine.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.prove import facial
@@ -25,6 +24,7 @@ from odespec.prove.simplest import simplest_between
 from odespec.prove.snap import null_spaces, roundings
 from odespec.prove.spectral import floats, semidefinite
 from odespec.prove.threshold import Target, choose_tau
+from odespec.records import dataclass
 
 __all__ = ["Proof", "Target", "choose_tau", "prove", "verify"]
 

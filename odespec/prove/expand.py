@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.prove.problem import Form, Relation, Vector
+from odespec.records import dataclass
 
 Terms = dict[tuple[int, int], Fraction]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from odespec.exact import Real
 from odespec.ir.model import Claim, Model
+from odespec.records import dataclass
 from odespec.weights.arithmetic import CONTEXT, Array, decimal
 
 

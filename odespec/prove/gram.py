@@ -7,12 +7,12 @@ Gram matrix for each space, is the worst pair of runs that the relations allow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf, sqrt
 from typing import TYPE_CHECKING
 
 from odespec.prove.expand import Constraint, expand
 from odespec.prove.problem import Form, GramProblem, Vector
+from odespec.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

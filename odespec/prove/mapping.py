@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from odespec.ir.expr import Expr, Shape, leaf
 from odespec.ir.model import Model
 from odespec.program.step import StepProgram
+from odespec.records import dataclass
 from odespec.weights.arithmetic import FLOAT, Arithmetic, Array
 from odespec.weights.evaluate import Plan, evaluate, plan
 from odespec.weights.steps import Runner, initial_states, pack, prepare, run, step_leaves, unpack

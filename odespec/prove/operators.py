@@ -8,12 +8,12 @@ kept in a normal form: the transpose of a skew atom is minus the atom, ``W.T @ W
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.exact import Irrational
 from odespec.ir.expr import Expr, Shape, power, split
 from odespec.prove.words import text
+from odespec.records import dataclass
 
 MAX_TERMS = 64
 MAX_LETTERS = 64

@@ -8,12 +8,12 @@ each non-negative multiplier. The unknowns are the entries of the multipliers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
 
 from odespec.prove.expand import RULES, Constraint
 from odespec.prove.problem import Form, GramProblem
+from odespec.records import dataclass
 
 K = TypeVar("K")
 

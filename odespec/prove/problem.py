@@ -23,8 +23,9 @@ rule           vectors; numbers             what holds
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
+
+from odespec.records import dataclass
 
 Vector = tuple[tuple[int, Fraction], ...]
 """A combination of basis vectors: pairs (index, coefficient), sorted by index, no zeros."""

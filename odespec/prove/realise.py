@@ -6,7 +6,6 @@ What a certificate rests on beyond arithmetic is that its relations hold for the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from odespec.prove.operators import Atom
 from odespec.prove.problem import Form, GramProblem, Relation, Vector
 from odespec.prove.recipes import Applied, Difference, Recipe, Remainder, Times
 from odespec.prove.relations import Reading
+from odespec.records import dataclass
 
 Run = Sequence[Mapping[Expr, Any]]
 """For each step the values of the leaves: states at its start, stages, parameters, inputs, the time."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from odespec.exact import Real
 from odespec.ir.expr import Expr
 from odespec.prove.problem import Vector
+from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.prove.operators import Atom

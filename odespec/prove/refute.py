@@ -7,7 +7,7 @@ and seeded, so that the outcome does not depend on the machine; a deadline only 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from itertools import islice
 
@@ -21,6 +21,7 @@ from odespec.prove.enlarge import described, levels, realised
 from odespec.prove.goal import Goal, goals
 from odespec.prove.mapping import network
 from odespec.prove.search import Effort, search
+from odespec.records import dataclass
 from odespec.weights.evaluate import Unsupported
 
 

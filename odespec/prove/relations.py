@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.activations import Interval
@@ -19,6 +18,7 @@ from odespec.prove.operators import NoRelation, TooLarge
 from odespec.prove.problem import BasisVector, Form, GramProblem, Relation, Vector
 from odespec.prove.reader import Reader
 from odespec.prove.recipes import Recipe
+from odespec.records import dataclass
 
 __all__ = [
     "NoRelation",

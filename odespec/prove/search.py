@@ -7,13 +7,14 @@ best candidates are moved at random, projected into the constraint sets, and kep
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from odespec.prove.candidates import Candidates, inside, moved, random_candidates
 from odespec.prove.goal import Goal, norm
 from odespec.prove.mapping import Network, apply, differences
+from odespec.records import dataclass
 from odespec.weights.arithmetic import FLOAT, Array
 from odespec.weights.draw import Rng
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.exact import Real
 from odespec.ir.model import Claim
 from odespec.program.step import StepProgram
 from odespec.prove.threshold import Target
+from odespec.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

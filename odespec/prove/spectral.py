@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from odespec.prove import conic
 from odespec.prove.conic import Array, Integers
 from odespec.prove.pencil import CONSTANT, Pencil
+from odespec.records import dataclass
 
 TRACE = 1e3
 """Bound of the mean diagonal entry, in units of the largest constant, so that the programs have bounded solutions."""

@@ -8,7 +8,6 @@ the factors came, and with a symbol all its partial words are there, so that eve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.exact import Irrational, enclose
@@ -17,6 +16,7 @@ from odespec.prove.expand import combine
 from odespec.prove.operators import Algebra, Atom, Letter, Polynomial, TooLarge, Word, merge
 from odespec.prove.problem import Vector
 from odespec.prove.recipes import Applied, Recipe, Remainder
+from odespec.records import dataclass
 
 MAX_SYMBOLS = 160
 IRRATIONAL_BITS = 40

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.exact import Real, enclose, power
 from odespec.prove.problem import GramProblem
 from odespec.prove.simplest import simplest_between
+from odespec.records import dataclass
 
 SHARES = (Fraction(1, 2), Fraction(1, 10), Fraction(1, 1000))
 NEAR = 1e-6

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from odespec.ir.model import Claim, Model, Network, Spec
+from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.certificate.build import Draft

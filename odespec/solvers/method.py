@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 from odespec.exact import Real
+from odespec.records import dataclass
 from odespec.solvers.quadratic import simplified
 
 Row = tuple[Real, ...]

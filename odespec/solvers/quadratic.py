@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt, sqrt
 
 from odespec.exact import Irrational, Real, Undecided, root
+from odespec.records import dataclass
 
 TRIAL = 10_000
 

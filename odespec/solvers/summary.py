@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
 from odespec.exact import Undecided
+from odespec.records import dataclass
 from odespec.solvers import facts
 from odespec.solvers.method import Composition, Method, Multistep, RungeKutta
 

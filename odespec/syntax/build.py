@@ -6,11 +6,11 @@ What the grammar cannot say (the size of a number, two keywords of one name) is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from odespec.diagnostics import Note, Report
+from odespec.records import dataclass
 from odespec.source import Source, Span
 from odespec.syntax import tree
 from odespec.syntax.tokens import Token

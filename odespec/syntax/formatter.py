@@ -14,9 +14,10 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from odespec.diagnostics import Report
+from odespec.records import dataclass
 from odespec.source import Source
 from odespec.syntax.parser import parse
 from odespec.syntax.spacing import gaps

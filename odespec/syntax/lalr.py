@@ -6,9 +6,9 @@ The stack is a list, so that no expression is too deep for it, and nodes are bui
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from odespec.records import dataclass
 from odespec.syntax.table import Rule, Table
 from odespec.syntax.tokens import CONTEXTUAL, Token
 

@@ -7,10 +7,10 @@ True, or returns False. The first that answers wins; the last always does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from odespec.diagnostics import Report
 from odespec.diagnostics.suggest import nearest
+from odespec.records import dataclass
 from odespec.source import Source, Span
 from odespec.syntax.lalr import END, Stuck
 from odespec.syntax.lines import OPERAND_ENDS, STATEMENT_KEYWORDS

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from odespec.diagnostics import Note, Report
+from odespec.records import dataclass
 from odespec.source import Source, Span
 from odespec.syntax import tree
 from odespec.syntax.build import Doc, Header

@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from odespec.records import dataclass
 from odespec.resources import data_dir
 
 FORMAT = 1

@@ -7,9 +7,9 @@ without recursion).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
+from odespec.records import dataclass
 from odespec.source import Source, Span
 
 # --- expressions ---------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from fractions import Fraction
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from odespec.activations import ACTIVATIONS
 from odespec.exact import Real, enclose
 from odespec.program.evaluate import power
+from odespec.records import dataclass
 from odespec.weights import digits
 
 Array = np.ndarray[Any, Any]

@@ -7,7 +7,6 @@ operator is a whole array.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import prod
@@ -20,6 +19,7 @@ from odespec.exact import Real
 from odespec.ir.expr import Convolution, Expr, postorder, split
 from odespec.program import evaluate as floats
 from odespec.program.operators import Operator, taps
+from odespec.records import dataclass
 from odespec.weights.arithmetic import FLOAT, Arithmetic, Array
 
 Leaves = Mapping[tuple[str, object], Array]

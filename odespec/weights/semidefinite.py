@@ -96,7 +96,7 @@ def singular_values_at_least(matrix: Array, bound: Fraction) -> bool | None:
 
 def _support(matrix: Array) -> Array:
     """The matrix without its zero rows and columns, which do not change its norm."""
-    used = matrix != 0
+    used = matrix.astype(bool)
     return matrix[np.ix_(used.any(axis=1), used.any(axis=0))]
 
 

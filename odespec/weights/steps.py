@@ -6,7 +6,6 @@ The reference is `odespec.program.interpret`; this run takes leading batch axes 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from odespec.ir.expr import Expr, Shape
 from odespec.ir.model import Input, Model, Param
 from odespec.program.step import Solve, StepProgram
+from odespec.records import dataclass
 from odespec.weights.arithmetic import FLOAT, Arithmetic, Array
 from odespec.weights.evaluate import Plan, evaluate, plan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -111,10 +112,13 @@ def kit() -> type[Kit]:
 def emitted(tmp_path: Path) -> Callable[..., ModuleType]:
     """Emits models with a back end and imports the file; its path is `module.__file__`."""
 
+    numbers = count()
+
     def make(backend: Backend, *models: Model) -> ModuleType:
         for model in models:
             assert backend.unsupported(lower(model)) == ()
-        path = tmp_path / f"emitted_{backend.name}.py"
+        # A name of its own for each: files of one size and second would share their cached bytecode.
+        path = tmp_path / f"emitted_{backend.name}_{next(numbers)}.py"
         path.write_text(backend.emit(request_of(models)), encoding="utf-8")
         return import_file(path)
 

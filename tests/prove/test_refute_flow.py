@@ -66,7 +66,7 @@ def model_of(folder: Path, body: str, solver: str, time: str, claim: str) -> Mod
 @pytest.mark.parametrize("name", FALSE)
 def test_false_claims_are_refuted(tmp_path: Path, name: str) -> None:
     model = model_of(tmp_path, *FALSE[name])
-    program = step_program(model, model.claims[0])
+    program = step_program(model, model.claims[0].subject)
     found = refute(program, model.claims[0])
     assert found is not None and found.subject == "flow"
     assert found.violated(found.measured)
@@ -77,12 +77,12 @@ def test_false_claims_are_refuted(tmp_path: Path, name: str) -> None:
 def test_true_claims_are_not(tmp_path: Path, name: str) -> None:
     model = model_of(tmp_path, *TRUE[name])
     budget = Budget(effort=Effort(200, 8, 20, 8))
-    assert refute(step_program(model, model.claims[0]), model.claims[0], budget=budget) is None
+    assert refute(step_program(model, model.claims[0].subject), model.claims[0], budget=budget) is None
 
 
 def test_an_independent_integrator_sees_the_violation(tmp_path: Path) -> None:
     model = model_of(tmp_path, *FALSE["residual"])
-    found = refute(step_program(model, model.claims[0]), model.claims[0])
+    found = refute(step_program(model, model.claims[0].subject), model.claims[0])
     assert found is not None
     W, b = found.weights["W"], found.weights["b"]
     ends = [
