@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -14,6 +13,8 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     The mode of an existing target is kept; a new file gets the mode that the umask allows. A symbolic link is followed.
     A device or a pipe is written to as it is. Raises OSError.
     """
+    import tempfile
+
     path = Path(os.path.realpath(path))
     raw = data.encode("utf-8") if isinstance(data, str) else data
     if path.exists() and not path.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import log10
+from math import log10, sqrt
 
 import numpy as np
 
@@ -71,25 +71,37 @@ def heavy(rng: Rng, shape: Iterable[int]) -> Array:
     return np.asarray(np.where(rng.random(column) < 0.15, np.abs(mixed), mixed))
 
 
+_SIGNS = np.array([-1.0, 1.0])
+
+
+def _signed(rng: Rng, size: int | Shape | None = None) -> Array:
+    """Signs; as ``rng.choice([-1.0, 1.0], size)``, which turns the list into an array each time."""
+    return np.asarray(_SIGNS[rng.integers(0, 2, size=size)])
+
+
 def _rank_one(shape: Shape, rng: Rng) -> Array:
     u, v = (rng.standard_normal(n) for n in shape)
     if rng.random() < 0.4:
         u, v = np.sign(u), np.sign(v)
-    return np.outer(u / np.linalg.norm(u), v / np.linalg.norm(v))
+    return (u / _length(u))[:, None] * (v / _length(v))
+
+
+def _length(v: Array) -> float:
+    return sqrt(v.dot(v))
 
 
 def _axes(shape: Shape, rng: Rng) -> Array:
-    return np.asarray(np.eye(shape[0], shape[1]) * rng.choice([-1.0, 1.0]))
+    return np.asarray(np.eye(shape[0], shape[1]) * _signed(rng))
 
 
 def _permutation(shape: Shape, rng: Rng) -> Array:
     m, d = shape
     w = np.eye(max(m, d))[rng.permutation(max(m, d))][:m, :d]
-    return np.asarray(w * rng.choice([-1.0, 1.0], size=(m, 1)))
+    return np.asarray(w * _signed(rng, (m, 1)))
 
 
 def _signs(shape: Shape, rng: Rng) -> Array:
-    return rng.choice([-1.0, 1.0], size=shape)
+    return _signed(rng, shape)
 
 
 def _sparse(shape: Shape, rng: Rng) -> Array:
@@ -123,11 +135,11 @@ def orthogonal(m: int, d: int, rng: Rng) -> Array:
     which have dyadic entries. From four rows on there are such v besides those that only exchange two axes.
     """
     n = max(m, d)
-    q = np.eye(n)[rng.permutation(n)] * rng.choice([-1.0, 1.0], size=(n, 1))
+    q = np.eye(n)[rng.permutation(n)] * _signed(rng, (n, 1))
     for _ in range(int(rng.integers(0, 3)) if n >= 4 else 0):
         v = np.zeros(n)
         pattern = _REFLECTIONS[int(rng.integers(0, 1 + (n >= 5)))]
-        v[rng.permutation(n)[: len(pattern)]] = np.array(pattern) * rng.choice([-1.0, 1.0], size=len(pattern))
+        v[rng.permutation(n)[: len(pattern)]] = np.array(pattern) * _signed(rng, len(pattern))
         q = q - np.outer(v, v @ q) * (2.0 / (v @ v))
     return np.asarray(q[:m, :d])
 

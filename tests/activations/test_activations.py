@@ -17,11 +17,19 @@ from odespec.activations import ACTIVATIONS, Activation, Interval, derivative, n
 from odespec.ir.expr import act, leaf
 from odespec.program.interpret import evaluate
 
-jax.config.update("jax_enable_x64", True)
 flint.ctx.prec = 300
 LEAKS = (Fraction(1, 10), Fraction(-1, 2), Fraction(3), Fraction(0))
 POSITIVE = ("log", "sqrt")
 STEPS = ("step", "sign")
+
+
+@pytest.fixture
+def float64():
+    """64-bit types in JAX for one test: the setting is the whole process's."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)
 
 
 def choices() -> list[tuple[str, tuple[Fraction, ...]]]:
@@ -245,14 +253,16 @@ def test_torch_template(name: str, parameters: tuple[Fraction, ...]) -> None:
 
 
 @EVERY
-def test_jax_template(name: str, parameters: tuple[Fraction, ...]) -> None:
+def test_jax_template(float64, name: str, parameters: tuple[Fraction, ...]) -> None:
     entry, at = ACTIVATIONS[name], inputs(name)
     result = eval(filled(entry.jax, entry, parameters), {"jax": jax, "jnp": jnp}, {"x": jnp.asarray(at)})
     np.testing.assert_allclose(np.asarray(result), entry.numpy(at, parameters), rtol=2e-14, atol=4e-16)
 
 
 @EVERY
-def test_gradients_through_the_templates_are_the_derivative(name: str, parameters: tuple[Fraction, ...]) -> None:
+def test_gradients_through_the_templates_are_the_derivative(
+    float64, name: str, parameters: tuple[Fraction, ...]
+) -> None:
     entry, at = ACTIVATIONS[name], inputs(name)
     at = at[np.abs(at) > 1e-6]
     leaf_x = leaf("state", "x", at.shape)
