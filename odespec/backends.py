@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
 from odespec.program.step import StepProgram
@@ -84,3 +86,13 @@ def get(name: str) -> Backend:
         backend: Backend = entry.load().backend
         return backend
     raise UnknownBackend(name, names())
+
+
+def load_emitted(path: Path) -> ModuleType:
+    """An emitted file as a module that no other import sees. Raises ValueError where it is no Python file."""
+    specification = spec_from_file_location("odespec_emitted", path)
+    if specification is None or specification.loader is None:
+        raise ValueError(f"{path} is no Python file")
+    module = module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from odespec.backends import load_emitted
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-def load(path: Path) -> ModuleType:
-    """An emitted file as a module that no other import sees. Raises ValueError where it is no Python file."""
-    specification = importlib.util.spec_from_file_location("odespec_emitted", path)
-    if specification is None or specification.loader is None:
-        raise ValueError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 def run(
@@ -32,7 +22,7 @@ def run(
     """The final states in float64; see `odespec_jax.backend`."""
     import numpy as np
 
-    owner = load(path).MODELS.get(model)
+    owner = load_emitted(path).MODELS.get(model)
     if owner is None:
         raise LookupError(f"{path} has no model `{model}`")
     with _float64():

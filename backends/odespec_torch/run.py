@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
+from odespec.backends import load_emitted
 from odespec.program.names import Names
 from odespec_torch.solve import RESERVED
 from odespec_torch.support import names
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-def load(path: Path) -> ModuleType:
-    """An emitted file as a module. Raises ValueError where it cannot be imported."""
-    spec = importlib.util.spec_from_file_location("odespec_emitted", path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(
@@ -37,7 +26,7 @@ def run(
     import torch
 
     name = Names(RESERVED | names()).declare(model)
-    made = getattr(load(path), name, None)
+    made = getattr(load_emitted(path), name, None)
     if made is None:
         raise ValueError(f"{path} has no model {model}")
     module = made(dtype=torch.float64).eval()
