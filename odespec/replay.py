@@ -11,7 +11,7 @@ from odespec.ir.model import Model, Spec
 from odespec.records import dataclass
 
 if TYPE_CHECKING:
-    from odespec.prove.counterexample import Counterexample
+    from odespec.prove.refute.counterexample import Counterexample
 
 INTERPRETER = "numpy"
 
@@ -37,7 +37,7 @@ def replay(path: Path, target: str, folder: Path) -> Replay:
 
     Raises `ReplayError`, and `SpecError` where the back end cannot emit the spec.
     """
-    from odespec.prove.counterexample import BadCounterexample, load
+    from odespec.prove.refute.counterexample import BadCounterexample, load
 
     try:
         found = load(path)
@@ -74,8 +74,8 @@ def _model(found: Counterexample, spec: Spec) -> Model:
 
 def _measure(found: Counterexample, spec: Spec, target: str, folder: Path) -> float:
     from odespec.program.lower import NotLowered
-    from odespec.prove.counterexample import replay_numpy
-    from odespec.prove.distance import step_program
+    from odespec.prove.engines.distance import step_program
+    from odespec.prove.refute.counterexample import replay_numpy
 
     model = _model(found, spec)
     try:

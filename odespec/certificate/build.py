@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from odespec import __version__
 from odespec.certificate.audit import FORMAT, assumptions, digest, text_hash
 from odespec.exact import Real, enclose
-from odespec.prove.problem import Form, GramProblem, Relation, Vector
+from odespec.prove.gram.problem import Form, GramProblem, Relation, Vector
 from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.ir.model import Claim, Model, Spec
-    from odespec.prove.exact import Proof
-    from odespec.prove.threshold import Target
+    from odespec.prove.gram.exact import Proof
+    from odespec.prove.gram.threshold import Target
 
 
 @dataclass(frozen=True, slots=True)

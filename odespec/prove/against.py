@@ -21,11 +21,11 @@ from odespec.program.evaluate import evaluate
 from odespec.program.interpret import ConvergenceError, environments
 from odespec.program.lower import NotLowered
 from odespec.program.step import StepProgram
-from odespec.prove.distance import step_program
-from odespec.prove.problem import BasisVector, Form, GramProblem, Relation, Vector
-from odespec.prove.realise import Run, defects, ratio, realise
-from odespec.prove.relations import NoRelation, Reading, read_flow, read_solvability, read_step
-from odespec.prove.sides import horizon_of
+from odespec.prove.engines.distance import step_program
+from odespec.prove.engines.sides import horizon_of
+from odespec.prove.gram.problem import BasisVector, Form, GramProblem, Relation, Vector
+from odespec.prove.relate.realise import Run, defects, ratio, realise
+from odespec.prove.relate.relations import NoRelation, Reading, read_flow, read_solvability, read_step
 from odespec.weights.sampling import NoSample, sample, sample_inputs
 
 TRIALS = 24

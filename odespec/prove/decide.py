@@ -28,7 +28,7 @@ def _is_distance(claim: Claim) -> bool:
 
 
 def _distance(task: Task) -> Verdict:
-    from odespec.prove.distance import decide_distance
+    from odespec.prove.engines.distance import decide_distance
 
     return decide_distance(task)
 

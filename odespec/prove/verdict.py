@@ -10,7 +10,7 @@ from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.certificate.build import Draft
-    from odespec.prove.counterexample import Counterexample
+    from odespec.prove.refute.counterexample import Counterexample
 
 
 @dataclass(frozen=True, slots=True)

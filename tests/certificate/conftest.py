@@ -13,9 +13,9 @@ from odespec.certificate.audit import digest
 from odespec.certificate.build import Evidence, build
 from odespec.certificate.format import Certificate, read
 from odespec.ir.model import Claim, Model, Solver, Spec, Time
-from odespec.prove.exact import Target, choose_tau, prove
-from odespec.prove.expand import combine, form, inner
-from odespec.prove.problem import BasisVector, GramProblem, Relation, Vector
+from odespec.prove.gram.exact import Target, choose_tau, prove
+from odespec.prove.gram.expand import combine, form, inner
+from odespec.prove.gram.problem import BasisVector, GramProblem, Relation, Vector
 from odespec.source import Source, Span
 
 Q = Fraction

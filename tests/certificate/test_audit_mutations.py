@@ -15,10 +15,10 @@ import pytest
 
 from odespec.certificate.audit import audit_text
 from odespec.certificate.format import Certificate
-from odespec.prove.exact import verify
-from odespec.prove.expand import RULES
-from odespec.prove.pencil import build, layout
-from odespec.prove.problem import BasisVector, GramProblem, Relation
+from odespec.prove.gram.exact import verify
+from odespec.prove.gram.expand import RULES
+from odespec.prove.gram.pencil import build, layout
+from odespec.prove.gram.problem import BasisVector, GramProblem, Relation
 
 Q = Fraction
 Path = tuple[Any, ...]

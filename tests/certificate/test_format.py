@@ -12,7 +12,7 @@ from odespec.certificate.audit import audit_text
 from odespec.certificate.build import write_number, write_time
 from odespec.certificate.format import Certificate, read, write
 from odespec.exact import power, root
-from odespec.prove.threshold import Target
+from odespec.prove.gram.threshold import Target
 
 Q = Fraction
 

@@ -14,8 +14,8 @@ from safetensors.numpy import save as pack
 
 from odespec import api
 from odespec.program.lower import lower
-from odespec.prove.counterexample import BadCounterexample, Counterexample, load, parse, replay_numpy, save
-from odespec.prove.refute import refute
+from odespec.prove.refute.counterexample import BadCounterexample, Counterexample, load, parse, replay_numpy, save
+from odespec.prove.refute.distance import refute
 
 SPEC = """model M
 state x[4], y[2]

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import pytest
 
-from odespec.prove.ldl import is_psd
+from odespec.prove.gram.ldl import is_psd
 
 
 def gram(rows: list[list[Fraction]]) -> list[list[Fraction]]:

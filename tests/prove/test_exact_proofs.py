@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-from odespec.prove.exact import Proof, prove
-from odespec.prove.expand import combine, expand, form, inner
-from odespec.prove.ldl import is_psd
-from odespec.prove.problem import BasisVector, GramProblem, Relation, Vector
+from odespec.prove.gram.exact import Proof, prove
+from odespec.prove.gram.expand import combine, expand, form, inner
+from odespec.prove.gram.ldl import is_psd
+from odespec.prove.gram.problem import BasisVector, GramProblem, Relation, Vector
 
 Q = Fraction
 ONE = Q(1)

@@ -8,9 +8,9 @@ from fractions import Fraction
 import pytest
 
 from odespec.exact import Real, root
-from odespec.prove.problem import GramProblem
-from odespec.prove.simplest import simplest, simplest_between
-from odespec.prove.threshold import Target, allowed, choose_tau
+from odespec.prove.gram.problem import GramProblem
+from odespec.prove.gram.simplest import simplest, simplest_between
+from odespec.prove.gram.threshold import Target, allowed, choose_tau
 
 Q = Fraction
 UPPER = GramProblem("step", (), (), (), ())

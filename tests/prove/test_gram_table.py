@@ -16,8 +16,8 @@ import hand_models as b
 from odespec.ir.expr import Expr, act, add, const, eye, leaf, matmul, matmul_last, mul, neg, transpose
 from odespec.program.lower import lower
 from odespec.program.step import StepProgram
-from odespec.prove.gram import worst_case
-from odespec.prove.relations import flow_problem, read_step, solvability_problem, step_problem
+from odespec.prove.gram.worst import worst_case
+from odespec.prove.relate.relations import flow_problem, read_step, solvability_problem, step_problem
 
 F = Fraction
 

@@ -11,9 +11,9 @@ import pytest
 from odespec import api
 from odespec.ir.model import Model
 from odespec.program.lower import lower
-from odespec.prove.counterexample import Counterexample, replay_numpy
-from odespec.prove.refute import Budget, refute
-from odespec.prove.search import Effort
+from odespec.prove.refute.counterexample import Counterexample, replay_numpy
+from odespec.prove.refute.distance import Budget, refute
+from odespec.prove.refute.search import Effort
 from odespec.weights.membership import violations
 
 GRADIENT_FLOW = """

@@ -14,12 +14,12 @@ from scipy.linalg import expm
 
 from odespec import api
 from odespec.ir.model import Model
-from odespec.prove.counterexample import replay_numpy
-from odespec.prove.distance import step_program
-from odespec.prove.enclosure import flow, ratio_bounds
-from odespec.prove.goal import Goal
-from odespec.prove.refute import Budget, refute
-from odespec.prove.search import Effort
+from odespec.prove.engines.distance import step_program
+from odespec.prove.refute.counterexample import replay_numpy
+from odespec.prove.refute.distance import Budget, refute
+from odespec.prove.refute.enclosure import flow, ratio_bounds
+from odespec.prove.refute.goal import Goal
+from odespec.prove.refute.search import Effort
 
 FALSE = {
     "non_normal": ("state x[1], y[1]\nx' = -x + 10*y\ny' = -y\n", "rk4(steps = 5)", "1", "nonexpansive of flow"),

@@ -12,10 +12,10 @@ from odespec import api
 from odespec.ir.model import Model
 from odespec.program.interpret import run
 from odespec.program.lower import lower
-from odespec.prove.confirm import confirm
-from odespec.prove.goal import Goal, goals
-from odespec.prove.mapping import apply, network
-from odespec.prove.uniqueness import uniquely_solvable
+from odespec.prove.refute.confirm import confirm
+from odespec.prove.refute.goal import Goal, goals
+from odespec.prove.refute.mapping import apply, network
+from odespec.prove.refute.uniqueness import uniquely_solvable
 from odespec.weights.arithmetic import CONTEXT, DECIMAL, EXACT, FLOAT
 from odespec.weights.sampling import sample, sample_inputs, sample_states
 from odespec.weights.steps import prepare

@@ -18,10 +18,10 @@ import random_models as r
 from odespec.ir.model import Model
 from odespec.program.interpret import ConvergenceError, environments
 from odespec.program.lower import lower
-from odespec.prove.gram import worst_case
-from odespec.prove.problem import GramProblem
-from odespec.prove.realise import defects, ratio, realise
-from odespec.prove.relations import NoRelation, read_flow, read_solvability, read_step
+from odespec.prove.gram.problem import GramProblem
+from odespec.prove.gram.worst import worst_case
+from odespec.prove.relate.realise import defects, ratio, realise
+from odespec.prove.relate.relations import NoRelation, read_flow, read_solvability, read_step
 from odespec.weights.sampling import NoSample, sample, sample_inputs
 
 TOLERANCE = 1e-8

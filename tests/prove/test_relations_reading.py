@@ -16,13 +16,13 @@ import hand_models as b
 from odespec.activations import Interval
 from odespec.ir.expr import Expr, act, add, const, eye, leaf, matmul, mul, neg, power, sub, transpose
 from odespec.program.lower import lower
-from odespec.prove.bounds import Knowledge
-from odespec.prove.chains import Chains
-from odespec.prove.expand import expand
-from odespec.prove.gram import worst_case
-from odespec.prove.operators import UNIT
-from odespec.prove.problem import Relation
-from odespec.prove.relations import NoRelation, flow_problem, read_step, step_problem
+from odespec.prove.gram.expand import expand
+from odespec.prove.gram.problem import Relation
+from odespec.prove.gram.worst import worst_case
+from odespec.prove.relate.bounds import Knowledge
+from odespec.prove.relate.chains import Chains
+from odespec.prove.relate.operators import UNIT
+from odespec.prove.relate.relations import NoRelation, flow_problem, read_step, step_problem
 
 F = Fraction
 x, y = b.state("x", 3), b.state("y", 3)

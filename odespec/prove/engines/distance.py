@@ -1,0 +1,267 @@
+"""Distance claims in the 2-norm by Gram problems: prove each side exactly, else look for weights that break it.
+
+The numerical worst case fixes the order: where it lies within the claim a proof is tried first, where it lies beyond a
+counterexample. Only an exact proof and a checked counterexample decide; the numbers only guide.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from odespec.ir.expr import depends_on
+from odespec.ir.model import Model
+from odespec.program.lower import NotLowered, lower, state_leaves
+from odespec.program.step import StepProgram
+from odespec.prove.engines.sides import Horizon, horizon_of, targets
+from odespec.prove.gram.exact import Proof, prove
+from odespec.prove.gram.problem import GramProblem
+from odespec.prove.gram.simplest import simplest_between
+from odespec.prove.gram.threshold import Target, choose_tau
+from odespec.prove.gram.worst import worst_case
+from odespec.prove.relate.relations import NoRelation, flow_problem, solvability_problem, step_problem
+from odespec.prove.verdict import Task, Verdict
+from odespec.records import dataclass
+
+if TYPE_CHECKING:
+    from odespec.certificate.build import Draft
+
+NEAR = 1e-6
+"""A numerical worst case beyond the claim by no more than this, relatively, may in truth be within it."""
+
+NEARLY = Fraction(99, 100)
+"""The worst that was found is looked for among factors above this part of what the claim allows."""
+
+LARGEST_GAIN = 1e6
+"""Solvability is not tried to prove with a larger gain: the floating-point solver would not see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is known of one side: ``tau`` is the numerical worst case of its problem, ``proof`` a proof of the target."""
+
+    target: Target
+    problem: GramProblem
+    tau: float
+    proof: Proof | None = None
+
+
+def decide_distance(task: Task) -> Verdict:
+    """Prove or refute a distance claim about the map or the flow."""
+    try:
+        program = step_program(task.model, task.claim.subject)
+    except NotLowered as error:
+        return _unknown(task, f"the prover has no step program for {error.what} yet")
+    horizon = horizon_of(program, task.claim)
+    try:
+        _start_known(task.model)
+        bounds = tuple(_bound(program, t, horizon) for t in targets(task.claim, horizon, task.options.slack))
+    except NoRelation as error:
+        return _refuted(task, program) or _unknown(task, str(error))
+    if not any(_beyond(b, horizon) for b in bounds):
+        bounds = tuple(_proved(b, horizon) for b in bounds)
+        if all(b.proof is not None for b in bounds):
+            verdict = _solvable(task, program, bounds, horizon)
+            if verdict is not None:
+                return verdict
+    return _refuted(task, program) or _undecided(task, program, bounds, horizon)
+
+
+def step_program(model: Model, subject: str) -> StepProgram:
+    """The step program; a claim of the flow reads only its model, so a solver that is not lowered yet will do.
+
+    Raises `NotLowered`.
+    """
+    try:
+        return lower(model)
+    except NotLowered:
+        if subject != "flow" or model.time is None or model.noises:
+            raise
+        return StepProgram(model, model.time.end - model.time.start, model.time.start, 1, (), state_leaves(model))
+
+
+def _start_known(model: Model) -> None:
+    """A given initial value must be common to both runs: then it adds nothing to the distance at the start."""
+    for state in model.states:
+        if state.initial is not None and depends_on(state.initial, "state"):
+            raise NoRelation(f"the initial value of `{state.name}` depends on another state")
+
+
+# --- proofs --------------------------------------------------------------------
+
+
+def _bound(program: StepProgram, target: Target, horizon: Horizon) -> Bound:
+    lower_side = not target.upper
+    flow = horizon.flow
+    problem = flow_problem(program.model, lower=lower_side) if flow else step_problem(program, lower=lower_side)
+    return Bound(target, problem, worst_case(problem).value)
+
+
+def _beyond(bound: Bound, horizon: Horizon) -> bool:
+    """Whether the worst case lies beyond what the claim allows by more than the solver's inaccuracy (nan: it may not)."""
+    if horizon.flow and bound.target.rated:
+        return bound.tau > -float(bound.target.number) + NEAR
+    growth, allowed = horizon.growth(bound.tau), horizon.allows(bound.target)
+    return growth > allowed + NEAR * (1 + allowed) if bound.target.upper else growth < allowed - NEAR * (1 + allowed)
+
+
+def _proved(bound: Bound, horizon: Horizon) -> Bound:
+    """The bound with an exact proof of its target, where one is found."""
+    number = bound.tau if math.isfinite(bound.tau) else None
+    for tau in choose_tau(bound.problem, number, horizon.steps, bound.target):
+        proof = prove(bound.problem, tau)
+        if proof is not None:
+            return replace(bound, proof=proof)
+    return bound
+
+
+def _solvable(task: Task, program: StepProgram, bounds: tuple[Bound, ...], horizon: Horizon) -> Verdict | None:
+    """The verdict ``proved``, if the equations of an implicit step are shown to be uniquely solvable too."""
+    problem = None if horizon.flow else solvability_problem(program)
+    solvability: tuple[Proof, ...] = ()
+    if problem is not None:
+        proof = _finite(problem)
+        if proof is None:
+            return None
+        solvability = (proof,)
+    certificate = _certificate(task, bounds, horizon, problem is not None, solvability)
+    if certificate is None:
+        return None
+    return Verdict(
+        task.claim,
+        "proved",
+        _statement(bounds, horizon),
+        "gram",
+        upper=_growth(bounds, horizon, upper=True),
+        lower=_growth(bounds, horizon, upper=False),
+        slack=task.options.slack,
+        certificate=certificate,
+    )
+
+
+def _finite(problem: GramProblem) -> Proof | None:
+    """A proof of any finite bound, with room for the rounding."""
+    value = worst_case(problem).value
+    if not math.isfinite(value) or abs(value) > LARGEST_GAIN:
+        return None
+    low = Fraction(max(value, 0)).limit_denominator(10**6)
+    return next((p for k in (2, 8, 64) if (p := prove(problem, simplest_between(k * low + 1, 2 * k * low + 2)))), None)
+
+
+def _certificate(
+    task: Task, bounds: tuple[Bound, ...], horizon: Horizon, implicit: bool, solvability: tuple[Proof, ...]
+) -> Draft | None:
+    """The certificate, if the independent auditor accepts it: nothing is called proved that it would reject."""
+    from odespec.certificate.audit import audit_text
+    from odespec.certificate.build import Evidence, build
+
+    steps = 1 if horizon.flow else horizon.steps
+    evidence = [Evidence(b.target, ((b.proof, steps),)) for b in bounds if b.proof is not None]
+    try:
+        certificate = build(
+            task.spec,
+            task.model,
+            task.claim,
+            evidence,
+            steps=horizon.steps,
+            time=horizon.length,
+            implicit=implicit,
+            solvability=solvability,
+        )
+    except ValueError:  # an irrational time between two sides that would round it to opposite ends
+        return None
+    return certificate if audit_text(certificate.text()).ok else None
+
+
+# --- the other verdicts --------------------------------------------------------
+
+
+def _refuted(task: Task, program: StepProgram) -> Verdict | None:
+    from odespec.prove.refute.distance import Budget, refute
+
+    found = refute(program, task.claim, seed=task.options.seed, budget=Budget(deadline=task.deadline))
+    if found is None:
+        return None
+    found = found.with_spec(task.spec)
+    upper = found.side == "upper"
+    return Verdict(
+        task.claim,
+        "refuted",
+        found.sentence,
+        "counterexample",
+        lower=found.measured if upper else None,
+        upper=None if upper else found.measured,
+        counterexample=found,
+    )
+
+
+def _undecided(task: Task, program: StepProgram, bounds: tuple[Bound, ...], horizon: Horizon) -> Verdict:
+    """Unknown, with the weaker bound that can be certified and the worst that was found."""
+    certified = {b.target.upper: _certified(b, horizon) for b in bounds}
+    parts = []
+    for bound in bounds:
+        value, side = certified[bound.target.upper], "at most" if bound.target.upper else "at least"
+        known = f"{side} {value:.9g} is certified" if value is not None else f"no bound ({side}) is certified"
+        parts.append(f"{known}, {side} {horizon.allows(bound.target):.9g} is claimed")
+    attained = _attained(task, program, horizon.allows(bounds[0].target)) if len(bounds) == 1 else certified.get(False)
+    if attained is not None and len(bounds) == 1:
+        parts.append(f"the worst found is {attained:.9g}")
+    reason = "; ".join(parts) + "; no counterexample was found"
+    return Verdict(task.claim, "unknown", reason, "gram", lower=attained, upper=certified.get(True))
+
+
+def _attained(task: Task, program: StepProgram, allowed: float) -> float | None:
+    """A factor on distances, close to what is allowed, that weights within the constraints attain; None if not found."""
+    from odespec.prove.refute.distance import Budget, refute
+
+    weaker = replace(task.claim, name="lipschitz", upper=Fraction(allowed) * NEARLY, lower=None)
+    found = refute(program, weaker, seed=task.options.seed, budget=Budget(deadline=task.deadline))
+    return None if found is None else found.measured
+
+
+def _certified(bound: Bound, horizon: Horizon) -> float | None:
+    """A factor over the whole horizon that an exact proof gives, a little weaker than the numerical worst case."""
+    if not math.isfinite(bound.tau):
+        return None
+    sign = 1 if bound.target.upper else -1
+    for loose in (1e-9, 1e-6, 1e-4):
+        near, far = (Fraction(bound.tau + sign * k * loose * (1 + abs(bound.tau))) for k in (1, 2))
+        proof = prove(bound.problem, simplest_between(min(near, far), max(near, far)))
+        if proof is not None:
+            return outward(horizon.growth(float(proof.tau)), sign)
+    return None
+
+
+def outward(value: float, sign: int) -> float:
+    """A factor nudged past the rounding of its floating-point evaluation."""
+    return value * (1 + sign * 1e-12)
+
+
+def _unknown(task: Task, reason: str) -> Verdict:
+    return Verdict(task.claim, "unknown", reason, "gram")
+
+
+# --- words ---------------------------------------------------------------------
+
+
+def _growth(bounds: tuple[Bound, ...], horizon: Horizon, *, upper: bool) -> float | None:
+    taus = [b.proof.tau for b in bounds if b.proof is not None and b.target.upper == upper]
+    return horizon.growth(float(taus[0])) if taus else None
+
+
+def _statement(bounds: tuple[Bound, ...], horizon: Horizon) -> str:
+    """``one step multiplies distances by at most 1, 32 steps by at most 1``."""
+    return "; ".join(_sentence(b, horizon) for b in bounds)
+
+
+def _sentence(bound: Bound, horizon: Horizon) -> str:
+    assert bound.proof is not None
+    tau, side = float(bound.proof.tau), "at most" if bound.target.upper else "at least"
+    whole = horizon.growth(tau)
+    if horizon.flow:
+        over = f"over the time {float(horizon.length):g} distances are multiplied by {side} {whole:.9g}"
+        return f"the logarithmic norm is {side} {tau:.9g}: {over}"
+    one = f"one step multiplies distances by {side} {max(tau, 0.0) ** 0.5:.9g}"
+    return one if horizon.steps == 1 else f"{one}, {horizon.steps} steps by {side} {whole:.9g}"

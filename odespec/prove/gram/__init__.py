@@ -1,0 +1,1 @@
+"""Gram problems: their worst case in floating point, and exact rational proofs."""

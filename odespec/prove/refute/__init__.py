@@ -1,0 +1,1 @@
+"""The search for weights and inputs that break a claim, and the exact check of what it finds."""
