@@ -17,7 +17,7 @@ from odespec.prove.verdict import Checked, Options
 from odespec.records import dataclass
 
 if TYPE_CHECKING:
-    from odespec.certificate.audit import Audit
+    from odespec.certificate.auditor import Audit
 
 
 def load(path: str | Path, definitions: Mapping[str, str] | None = None) -> Spec:
@@ -100,6 +100,6 @@ def compile(spec: Spec, target: str, *, checked: Sequence[Checked] | None = None
 
 def audit(text: str) -> Audit:
     """Re-prove a certificate (the text of the JSON file) in exact arithmetic. Never raises on malformed input."""
-    from odespec.certificate.audit import audit_text
+    from odespec.certificate.auditor import audit_text
 
     return audit_text(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.prove.refute.counterexample import Counterexample
+    from odespec.weights.arithmetic import Array
 
 INTERPRETER = "numpy"
 
@@ -86,11 +89,34 @@ def _measure(found: Counterexample, spec: Spec, target: str, folder: Path) -> fl
     ratio = replay_numpy(program, found)
     if target == INTERPRETER:
         return ratio
+    if found.quantity != "ratio":
+        return _quantity(found, spec, model, target, folder)
     if found.subject == "flow":
         raise ReplayError(
             "a counterexample of the flow is replayed with --to numpy: the emitted code is a discrete map"
         )
     return _through(found, spec, model, target, folder)
+
+
+def _quantity(found: Counterexample, spec: Spec, model: Model, target: str, folder: Path) -> float:
+    """A quantity of one step, with the emitted module of a model that makes this step alone."""
+    from odespec.emit import emit
+    from odespec.prove.refute.onestep import at_step, one_step
+    from odespec.prove.refute.quantities import QUANTITIES
+
+    quantity = QUANTITIES[found.quantity]
+    if not quantity.emitted:
+        raise ReplayError(f"{quantity.name} is not a matter of the emitted map: replay it with --to {INTERPRETER}")
+    backend = backends.get(target)
+    path = folder / f"replayed_{target}.py"
+    short = one_step(model, found.step)
+    path.write_text(emit(replace(spec, sections=(short,)), target, (), force=True), encoding="utf-8")
+    weights, given = (at_step(model, values, found.step) for values in (found.weights, found.inputs))
+
+    def step(states: Sequence[Array]) -> list[Array]:
+        return list(backend.run(path, model.name, weights, list(states), [given[u.name] for u in model.inputs]))
+
+    return quantity.measure(model, found, step)
 
 
 def _through(found: Counterexample, spec: Spec, model: Model, target: str, folder: Path) -> float:

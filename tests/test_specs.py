@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import odespec
-from odespec.certificate.audit import audit_text
+from odespec.certificate.auditor import audit_text
 from odespec.diagnostics import Report
 from odespec.program.interpret import run
 from odespec.program.lower import lower

@@ -1,20 +1,18 @@
 """The format of certificates: what is proved of a claim, why, and all that an auditor needs to prove it again.
 
-`odespec.certificate.build` makes them, `odespec.certificate.audit` checks them; neither needs this module or pydantic.
+`odespec.certificate.build` makes them, `odespec.certificate.auditor` checks them; neither needs this module or pydantic.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from odespec.certificate.build import Draft, resolve, serialise
+from odespec.certificate.build import Draft, serialise
 from odespec.files import write_atomic
-
-__all__ = ["Certificate", "Part", "StatedRelation", "read", "resolve", "write"]
 
 Number = Annotated[str, StringConstraints(pattern=r"^-?[0-9]+(/[0-9]+)?$")]
 Term = tuple[str, Number]
@@ -86,8 +84,22 @@ class Conclusion(_Strict):
     parts: list[Use]
 
 
+class GramProof(_Strict):
+    """The proof of kind ``gram``: ``implicit`` says whether the step has equations to solve."""
+
+    implicit: bool
+    parts: list[Part]
+    conclusion: list[Conclusion]
+
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
 class Certificate(_Strict):
-    """See the fields' models; ``slack`` weakens the bounds on distances relatively, ``time`` is T."""
+    """See the fields' models; ``slack`` weakens bounds relatively, ``time`` is T.
+
+    ``proof`` is plain data, of which the auditor's file of that ``kind`` has the schema.
+    """
 
     format: Literal[1]
     odespec: str
@@ -98,14 +110,17 @@ class Certificate(_Strict):
     slack: Number
     steps: int
     time: Number
-    implicit: bool
-    parts: list[Part]
-    conclusion: list[Conclusion]
+    kind: str
+    proof: dict[str, Any]
     assumptions: list[str]
 
     def text(self) -> str:
         """The JSON text: deterministic, with a digest of everything in it."""
         return serialise(self.model_dump(mode="json"))
+
+    def proof_as(self, shape: type[Shape]) -> Shape:
+        """The proof, its shape checked. Raises ValueError (pydantic's ValidationError)."""
+        return shape.model_validate_json(json.dumps(self.proof))
 
 
 def write(certificate: Certificate | Draft, path: Path) -> None:

@@ -73,7 +73,7 @@ def _read(name: str) -> str | None:
 
 
 def _audit(name: str, text: str, options: argparse.Namespace) -> dict[str, Any]:
-    from odespec.certificate.audit import audit_text
+    from odespec.certificate.auditor import audit_text
 
     result = audit_text(text)
     reasons = list(result.reasons)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 
 from odespec.exact import Undecided
 from odespec.ir.model import Claim, Model, Network, Spec
@@ -14,26 +16,60 @@ from odespec.records import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """``handles`` says whether a claim is one for this engine; ``run`` decides it."""
+    """``handles`` says whether a claim is one for this engine.
+
+    The file of its name in `odespec.prove.engines` has ``decide(task) -> Verdict``; it is imported when first needed.
+    """
 
     name: str
     handles: Callable[[Claim], bool]
-    run: Callable[[Task], Verdict]
+
+    def run(self, task: Task) -> Verdict:
+        verdict: Verdict = import_module(f"odespec.prove.engines.{self.name}").decide(task)
+        return verdict
+
+
+DISTANCES = ("nonexpansive", "lipschitz", "contractive", "gradient")
 
 
 def _is_distance(claim: Claim) -> bool:
-    known = claim.name in ("nonexpansive", "lipschitz", "contractive", "gradient")
     plain = claim.metric is None and claim.by is None and not claim.mean_square
-    return known and plain and claim.norm == 2 and claim.subject in ("map", "flow")
+    return claim.name in DISTANCES and plain and claim.norm == 2 and claim.subject in ("map", "flow")
 
 
-def _distance(task: Task) -> Verdict:
-    from odespec.prove.engines.distance import decide_distance
-
-    return decide_distance(task)
+def _is_entrywise(claim: Claim) -> bool:
+    return claim.name in DISTANCES and claim.norm != 2 and claim.metric is None
 
 
-ENGINES = (Engine("gram", _is_distance, _distance),)
+def _is_metric(claim: Claim) -> bool:
+    return claim.name in DISTANCES and claim.metric is not None
+
+
+def _is_mean_square(claim: Claim) -> bool:
+    return claim.name in DISTANCES and claim.mean_square
+
+
+def _is_endpoint(claim: Claim) -> bool:
+    return claim.name in DISTANCES and (claim.by is not None or claim.subject == "output")
+
+
+def _named(*names: str) -> Callable[[Claim], bool]:
+    return lambda claim: claim.name in names
+
+
+ENGINES = (
+    Engine("distance", _is_distance),
+    Engine("metric", _is_metric),
+    Engine("meansquare", _is_mean_square),
+    Engine("entrywise", _is_entrywise),
+    Engine("endpoint", _is_endpoint),
+    Engine("spectrum", _named("stable")),
+    Engine("invariant", _named("invariant")),
+    Engine("energy", _named("conserves", "dissipates")),
+    Engine("structure", _named("symplectic", "invertible", "reversible")),
+    Engine("order", _named("order")),
+)
+"""The first that handles a claim decides it."""
 
 
 def decide(spec: Spec, section: Model | Network, claim: Claim, options: Options) -> Verdict:
@@ -48,7 +84,7 @@ def _decide(spec: Spec, section: Model | Network, claim: Claim, options: Options
     if isinstance(section, Network):
         return Verdict(claim, "unknown", "claims of a `network` are not decided yet")
     engine = next((e for e in ENGINES if e.handles(claim)), None)
-    if engine is None:
+    if engine is None or find_spec(f"odespec.prove.engines.{engine.name}") is None:
         return Verdict(claim, "unknown", f"no engine decides {_kind(claim)} yet")
     try:
         return engine.run(Task(spec, section, claim, options, deadline))

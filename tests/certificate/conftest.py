@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from odespec.certificate.audit import digest
-from odespec.certificate.build import Evidence, build
+from odespec.certificate.auditor import digest
 from odespec.certificate.format import Certificate, read
+from odespec.certificate.gram import Evidence, build
 from odespec.ir.model import Claim, Model, Solver, Spec, Time
 from odespec.prove.gram.exact import Target, choose_tau, prove
 from odespec.prove.gram.expand import combine, form, inner

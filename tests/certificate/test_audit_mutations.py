@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from odespec.certificate.audit import audit_text
+from odespec.certificate.auditor import audit_text
 from odespec.certificate.format import Certificate
 from odespec.prove.gram.exact import verify
 from odespec.prove.gram.expand import RULES
@@ -77,9 +77,9 @@ def edited(data: Any, path: Path, change: Callable[[Any, Any], object]) -> Any:
 
 def proved(c: Any) -> bool:
     """Whether all that a certificate states follows from it; by other code than the auditor's."""
-    if not all(part_proved(p) for p in c["parts"]):
+    if not all(part_proved(p) for p in c["proof"]["parts"]):
         return False
-    return all(concluded(c, stated) for stated in c["conclusion"])
+    return all(concluded(c, stated) for stated in c["proof"]["conclusion"])
 
 
 def part_proved(part: Any) -> bool:
@@ -106,7 +106,7 @@ def part_proved(part: Any) -> bool:
 def concluded(c: Any, stated: Any) -> bool:
     """The inequality of a conclusion in floating point, with the claim read anew."""
     number, time, slack = Q(stated["number"]), float(Q(c["time"])), float(Q(c["slack"]))
-    parts = [(c["parts"][u["part"]], u["steps"]) for u in stated["parts"]]
+    parts = [(c["proof"]["parts"][u["part"]], u["steps"]) for u in stated["parts"]]
     upper, kind = not stated["kind"].endswith("lower"), stated["kind"]
     if not parts:
         return not upper and number <= 0
@@ -123,7 +123,7 @@ def concluded(c: Any, stated: Any) -> bool:
 
 def test_without_a_fresh_digest_no_change_is_accepted(plain: Certificate) -> None:
     data = json.loads(plain.text())
-    for name, mutant in islice(mutations(data), 0, None, 5):
+    for name, mutant in islice(mutations(data), 0, None, 3):
         if mutant != data:
             assert not audit_text(json.dumps(mutant)).ok, name
 
@@ -153,6 +153,8 @@ def test_with_a_fresh_digest_what_is_accepted_is_proved(made: Certificate, signe
 def test_the_judge_of_these_tests_knows_a_lie(made: Certificate) -> None:
     data = json.loads(made.text())
     assert proved(data)
-    part = data["parts"][0]
+    part = data["proof"]["parts"][0]
     shift = Q(-1) if part["sense"] == "upper" else Q(1)
-    assert not proved(edited(data, ("parts", 0, "tau"), lambda p, k: p.__setitem__(k, str(Q(p[k]) + 2 * shift))))
+    assert not proved(
+        edited(data, ("proof", "parts", 0, "tau"), lambda p, k: p.__setitem__(k, str(Q(p[k]) + 2 * shift)))
+    )

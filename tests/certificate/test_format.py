@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from odespec.certificate.audit import audit_text
-from odespec.certificate.build import write_number, write_time
-from odespec.certificate.format import Certificate, read, write
+from odespec.certificate.auditor import audit_text
+from odespec.certificate.build import write_number
+from odespec.certificate.format import Certificate, GramProof, read, write
+from odespec.certificate.gram import write_time
 from odespec.exact import power, root
 from odespec.prove.gram.threshold import Target
 
@@ -23,7 +24,7 @@ def test_the_text_can_be_read_again_and_is_the_same(made: Certificate) -> None:
 
 
 def test_unused_relations_are_left_out(made: Certificate) -> None:
-    for part in made.parts:
+    for part in made.proof_as(GramProof).parts:
         assert all(any(x != "0" for m in r.multipliers for x in m) for r in part.relations)
 
 
@@ -33,11 +34,14 @@ def test_files_are_named_without_their_folders(plain: Certificate) -> None:
 
 def test_unknown_fields_and_wrong_types_are_refused(plain: Certificate) -> None:
     data = json.loads(plain.text())
-    for change in ({"more": 1}, {"steps": "32"}, {"parts": None}, {"slack": "0.5"}):
+    for change in ({"more": 1}, {"steps": "32"}, {"proof": None}, {"slack": "0.5"}):
         with pytest.raises(ValueError):
             read(json.dumps({**data, **change}))
     with pytest.raises(ValueError):
         read("[]")
+    odd = {**data, "proof": {**data["proof"], "parts": None}}
+    with pytest.raises(ValueError):
+        read(json.dumps(odd)).proof_as(GramProof)
 
 
 def test_writing_is_atomic(tmp_path: Path, plain: Certificate) -> None:

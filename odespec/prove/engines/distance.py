@@ -48,7 +48,7 @@ class Bound:
     proof: Proof | None = None
 
 
-def decide_distance(task: Task) -> Verdict:
+def decide(task: Task) -> Verdict:
     """Prove or refute a distance claim about the map or the flow."""
     try:
         program = step_program(task.model, task.claim.subject)
@@ -154,8 +154,7 @@ def _certificate(
     task: Task, bounds: tuple[Bound, ...], horizon: Horizon, implicit: bool, solvability: tuple[Proof, ...]
 ) -> Draft | None:
     """The certificate, if the independent auditor accepts it: nothing is called proved that it would reject."""
-    from odespec.certificate.audit import audit_text
-    from odespec.certificate.build import Evidence, build
+    from odespec.certificate.gram import Evidence, build
 
     steps = 1 if horizon.flow else horizon.steps
     evidence = [Evidence(b.target, ((b.proof, steps),)) for b in bounds if b.proof is not None]
@@ -172,7 +171,7 @@ def _certificate(
         )
     except ValueError:  # an irrational time between two sides that would round it to opposite ends
         return None
-    return certificate if audit_text(certificate.text()).ok else None
+    return certificate if certificate.accepted() else None
 
 
 # --- the other verdicts --------------------------------------------------------

@@ -61,7 +61,7 @@ def choose_tau(problem: GramProblem, bound: float | None, steps: int, target: Ta
 
 def allowed(tau: Fraction, steps: int, target: Target) -> bool:
     """Whether a bound tau on the problem gives the claim, by the auditor's own arithmetic."""
-    from odespec.certificate.audit import compare
+    from odespec.certificate.auditor.gram import compare
 
     limit, rate = target.relaxed**2, Fraction(0)
     if target.rated:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from odespec.files import write_atomic
 from odespec.ir.model import Spec
+from odespec.prove.refute.quantities import QUANTITIES
 from odespec.records import dataclass
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Counterexample:
     "output" or "flow" (then ``measured`` is the ratio nearest to the bound that the enclosure of both exact solutions
     leaves possible). ``spec``: the text of the file, ``files`` the others that it uses as (name, text),
     ``definitions`` its ``-D`` values.
+
+    ``quantity`` is what is measured: "ratio", or another entry of `odespec.prove.refute.quantities`. For those about
+    single steps, ``step`` is the number of the step, and ``x`` (and ``y``, where there is a second) has all states.
     """
 
     model: str
@@ -55,6 +59,8 @@ class Counterexample:
     spec_name: str
     files: tuple[tuple[str, str], ...] = ()
     definitions: tuple[tuple[str, str], ...] = field(default=())
+    quantity: str = "ratio"
+    step: int = 0
 
     def with_spec(self, spec: Spec) -> Counterexample:
         """The same with the spec's whole text, used files and definitions."""
@@ -87,19 +93,19 @@ class Counterexample:
 
 # --- files ---------------------------------------------------------------------
 
-_TEXTS = ("model", "claim", "subject", "side", "sentence", "spec", "spec_name")
+_TEXTS = ("model", "claim", "subject", "side", "sentence", "spec", "spec_name", "quantity")
 
 
 def data(c: Counterexample) -> bytes:
     """A counterexample as the bytes of a safetensors file."""
     from safetensors.numpy import save as pack
 
-    header = {key: getattr(c, key) for key in (*_TEXTS, "p", "bound", "measured")}
+    header = {key: getattr(c, key) for key in (*_TEXTS, "p", "bound", "measured", "step")}
     header |= {"kind": KIND, "format": FORMAT, "spec_sha256": sha256(c.spec.encode()).hexdigest()}
     header |= {"states": list(c.states), "files": c.files, "definitions": c.definitions}
     tensors = {f"weights/{n}": w for n, w in c.weights.items()} | {f"inputs/{n}": u for n, u in c.inputs.items()}
     for side, values in (("x", c.x), ("y", c.y)):
-        tensors |= {f"{side}/{n}": v for n, v in zip(c.states, values, strict=True)}
+        tensors |= {f"{side}/{n}": v for n, v in zip(c.states, values, strict=bool(values))}
     packed: bytes = pack({n: v.copy() for n, v in tensors.items()}, {"odespec": json.dumps(header)})
     return packed
 
@@ -155,6 +161,10 @@ def _built(header: dict[str, Any], tensors: dict[str, Array]) -> Counterexample:
         raise ValueError("an unknown norm or side")
     if texts["subject"] not in ("map", "output", "flow"):
         raise ValueError("an unknown subject")
+    if texts["quantity"] != "ratio" and texts["quantity"] not in QUANTITIES:
+        raise ValueError("an unknown quantity")
+    if type(header["step"]) is not int or header["step"] < 0:
+        raise ValueError("no number of a step")
     if header.get("spec_sha256") != sha256(texts["spec"].encode()).hexdigest():
         raise ValueError("the hash of the spec differs")
     if any(v.dtype != np.float64 or not np.isfinite(v).all() for v in tensors.values()):
@@ -172,10 +182,11 @@ def _built(header: dict[str, Any], tensors: dict[str, Array]) -> Counterexample:
         weights=groups["weights"],
         inputs=groups["inputs"],
         x=tuple(groups["x"][n] for n in states),
-        y=tuple(groups["y"][n] for n in states),
+        y=tuple(groups["y"][n] for n in states if texts["quantity"] == "ratio" or groups["y"]),
         states=states,
         files=tuple(_pair(f) for f in header["files"]),
         definitions=tuple(_pair(f) for f in header["definitions"]),
+        step=header["step"],
     )
 
 
@@ -194,7 +205,7 @@ def _pair(value: object) -> tuple[str, str]:
 
 
 def replay_numpy(program: StepProgram, c: Counterexample) -> float:
-    """The ratio of distances as the reference interpreter computes it; of a flow, as enclosed again.
+    """The ratio of distances (or other quantity) as the reference interpreter computes it; of a flow, as enclosed again.
 
     Raises `BadCounterexample` where the arrays do not fit the program or break its constraints.
     """
@@ -204,6 +215,8 @@ def replay_numpy(program: StepProgram, c: Counterexample) -> float:
     if any(u.name not in c.inputs for u in model.inputs):
         raise BadCounterexample("an input is missing")
     inputs = [c.inputs[u.name] for u in model.inputs]
+    if c.quantity != "ratio":
+        return _replay_quantity(program, c, inputs)
     for states in (c.x, c.y):
         broken = violations(model, c.weights, states, inputs)
         if broken:
@@ -213,6 +226,19 @@ def replay_numpy(program: StepProgram, c: Counterexample) -> float:
 
         return replay_flow(program, c)
     return _replay_map(program, c, inputs)
+
+
+def _replay_quantity(program: StepProgram, c: Counterexample, inputs: Sequence[Array]) -> float:
+    from odespec.prove.refute.onestep import interpreted_step
+    from odespec.weights.membership import violations
+
+    weights_only = replace(program.model, domains=(), states=())
+    if broken := violations(weights_only, c.weights, (), inputs):
+        raise BadCounterexample(f"its arrays do not obey the spec: {broken[0]}")
+    try:
+        return QUANTITIES[c.quantity].measure(program.model, c, interpreted_step(program, c))
+    except ArithmeticError as error:
+        raise BadCounterexample(f"it cannot be run: {error}") from None
 
 
 def _replay_map(program: StepProgram, c: Counterexample, inputs: Sequence[Array]) -> float:

@@ -1,4 +1,4 @@
-"""Test a certificate against the spec that it speaks of: the text, and every relation on the differences of actual runs.
+"""Proofs by inner products against the spec: every relation on the differences of actual runs.
 
 The auditor proves that the bound follows from the relations. Whether the relations are those of the network is tested
 here, on extreme and random weights, heavy-tailed states and inputs: a wrong relation cannot hide behind a right identity.
@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
-from odespec.certificate.audit import text_hash
-from odespec.certificate.format import Certificate, Part, read, resolve
-from odespec.diagnostics import Report
-from odespec.ir.load import load
-from odespec.ir.model import Claim, Model, Spec
+from odespec.certificate.format import Certificate, GramProof, Part
+from odespec.certificate.gram import resolve
+from odespec.ir.model import Claim, Model, Network, Spec
 from odespec.program.evaluate import evaluate
 from odespec.program.interpret import ConvergenceError, environments
 from odespec.program.lower import NotLowered
 from odespec.program.step import StepProgram
+from odespec.prove.against.mismatch import Mismatch
 from odespec.prove.engines.distance import step_program
 from odespec.prove.engines.sides import horizon_of
 from odespec.prove.gram.problem import BasisVector, Form, GramProblem, Relation, Vector
@@ -37,58 +35,19 @@ MAX_STEPS = 2
 """Steps of a run that are looked at: the first ones."""
 
 
-class Mismatch(Exception):
-    """The certificate is not one of this spec; the message says why."""
+def check(certificate: Certificate, spec: Spec, model: Model | Network, claim: Claim) -> None:
+    """Raises `Mismatch` where the certificate is not one of this model."""
+    if not isinstance(model, Model):
+        raise Mismatch("a network has no step")
+    if resolve(claim)[0] != certificate.claim.resolved:
+        raise Mismatch(f"model {model.name} makes no claim `{certificate.claim.resolved}`")
+    proof = certificate.proof_as(GramProof)
+    program = _same_numbers(certificate, proof, model, claim)
+    for part in proof.parts:
+        _holds(part, program)
 
 
-def against(text: str, path: Path, definitions: Mapping[str, str]) -> list[str]:
-    """Why a certificate (accepted by the auditor) does not belong to a spec; empty where it does."""
-    try:
-        certificate = read(text)
-        spec = _same_text(certificate, path, definitions)
-        model, claim = _same_claim(certificate, spec)
-        program = _same_numbers(certificate, model, claim)
-        for part in certificate.parts:
-            _holds(part, program)
-    except Mismatch as reason:
-        return [str(reason)]
-    return []
-
-
-# --- what is stated ------------------------------------------------------------
-
-
-def _same_text(certificate: Certificate, path: Path, definitions: Mapping[str, str]) -> Spec:
-    report = Report()
-    spec = load(path, definitions, report)
-    if spec is None or report.failed:
-        raise Mismatch(f"{path} has errors: {report.errors[0].message}")
-    stated = certificate.spec
-    if dict(stated.overrides) != dict(spec.overrides):
-        wanted = " ".join(f"-D {name}={value}" for name, value in stated.overrides) or "no -D"
-        raise Mismatch(f"the certificate was made with {wanted}")
-    texts = [f.text for f in spec.files]
-    if [f.text for f in stated.files] != texts:
-        raise Mismatch(f"the text of {path}, or of a file that it uses, is not the one in the certificate")
-    if stated.sha256 != text_hash(texts, [list(o) for o in spec.overrides]):
-        raise Mismatch("the hash in the certificate is not that of the text")
-    return spec
-
-
-def _same_claim(certificate: Certificate, spec: Spec) -> tuple[Model, Claim]:
-    for section in spec.sections:
-        if isinstance(section, Model) and section.name == certificate.model:
-            for claim in section.claims:
-                stated = certificate.claim
-                if (claim.text, claim.negated) == (stated.text, stated.negated) and resolve(claim)[
-                    0
-                ] == stated.resolved:
-                    return section, claim
-            raise Mismatch(f"model {section.name} makes no claim `{certificate.claim.text}`")
-    raise Mismatch(f"the spec has no model `{certificate.model}`")
-
-
-def _same_numbers(certificate: Certificate, model: Model, claim: Claim) -> StepProgram:
+def _same_numbers(certificate: Certificate, proof: GramProof, model: Model, claim: Claim) -> StepProgram:
     try:
         program = step_program(model, claim.subject)
     except NotLowered as error:
@@ -96,7 +55,7 @@ def _same_numbers(certificate: Certificate, model: Model, claim: Claim) -> StepP
     horizon = horizon_of(program, claim)
     if (certificate.steps, certificate.time) != (horizon.steps, str(horizon.length)):
         raise Mismatch("the steps or the time are not those of the spec")
-    if certificate.implicit != (bool(program.solves) and not horizon.flow):
+    if proof.implicit != (bool(program.solves) and not horizon.flow):
         raise Mismatch("whether the step is implicit is not as in the spec")
     return program
 
