@@ -18,6 +18,9 @@ import time
 from pathlib import Path
 from statistics import median
 
+FORMATTED_OTHERWISE = 1
+"""The exit status of ``fmt --diff`` where there is a difference; `check` must end with 0."""
+
 SPEC = Path(__file__).resolve().parent.parent / "specs" / "gradient_flow.ode"
 ODESPEC = (sys.executable, "-m", "odespec")
 BASE = "python -c pass"
@@ -40,7 +43,9 @@ COMMANDS: dict[str, tuple[tuple[str, ...], float | None]] = {
 def measure(command: tuple[str, ...], environment: dict[str, str]) -> tuple[float, float]:
     """Wall and CPU seconds of one process."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    if done.returncode not in (0, FORMATTED_OTHERWISE):
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr.decode()}")
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -1,6 +1,7 @@
 """Implicit Runge–Kutta methods."""
 
 from fractions import Fraction
+from functools import cache
 
 from odespec.exact import Real, root
 from odespec.solvers.method import Method, RungeKutta, consistent, register, runge_kutta, tableau
@@ -8,11 +9,13 @@ from odespec.solvers.method import Method, RungeKutta, consistent, register, run
 STEPS = ("steps",)
 
 
+@cache
 def _gauss2() -> RungeKutta:
     quarter, half, s = Fraction(1, 4), Fraction(1, 2), root(Fraction(3), 2) / 6
     return tableau(((quarter, quarter - s), (quarter + s, quarter)), (half, half))
 
 
+@cache
 def _radau5() -> RungeKutta:
     """Hairer & Wanner, Solving Ordinary Differential Equations II, table IV.5.6."""
     s: Real = root(Fraction(6), 2)
@@ -27,11 +30,13 @@ def _radau5() -> RungeKutta:
     )
 
 
+@cache
 def _sdirk2() -> RungeKutta:
     g = 1 - root(Fraction(1, 2), 2)
     return tableau(((g,), (1 - g, g)), (1 - g, g))
 
 
+@cache
 def _kvaerno5() -> RungeKutta:
     """Published to 17 decimals; the order conditions hold to about 1e-16."""
     weights = (
@@ -49,13 +54,13 @@ def _kvaerno5() -> RungeKutta:
     )
 
 
-for _name, _order, _tableau, _reference, _doc in (
+for _name, _order, _data, _reference, _doc in (
     ("backward_euler", 1, runge_kutta("1", "1"), "Euler 1768", "L-stable, algebraically stable"),
     ("trapezoid", 2, runge_kutta("0; 1/2 1/2", "1/2 1/2"), "Crank & Nicolson 1947", "A-stable"),
     ("implicit_midpoint", 2, runge_kutta("1/2", "1"), "Gauss method of one stage", "symplectic, algebraically stable"),
-    ("gauss2", 4, _gauss2(), "Hammer & Hollingsworth 1955", "two stages, symplectic, algebraically stable"),
-    ("radau5", 5, _radau5(), "Axelsson 1969", "Radau IIA of three stages, L-stable, algebraically stable"),
-    ("sdirk2", 2, _sdirk2(), "Alexander 1977", "two stages, L-stable, gamma = 1 - 1/sqrt(2)"),
-    ("kvaerno5", 5, _kvaerno5(), "Kvaerno 2004", "seven stages, stiffly accurate, A-stable; 17 decimals"),
+    ("gauss2", 4, _gauss2, "Hammer & Hollingsworth 1955", "two stages, symplectic, algebraically stable"),
+    ("radau5", 5, _radau5, "Axelsson 1969", "Radau IIA of three stages, L-stable, algebraically stable"),
+    ("sdirk2", 2, _sdirk2, "Alexander 1977", "two stages, L-stable, gamma = 1 - 1/sqrt(2)"),
+    ("kvaerno5", 5, _kvaerno5, "Kvaerno 2004", "seven stages, stiffly accurate, A-stable; 17 decimals"),
 ):
-    register(Method(_name, "implicit", STEPS, _order, _reference, _doc, _tableau))
+    register(Method(_name, "implicit", STEPS, _order, _reference, _doc, _data))

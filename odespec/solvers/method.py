@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from odespec.exact import Real
@@ -74,7 +75,7 @@ class Method:
 
     ``family``: "explicit", "adaptive", "implicit", "partitioned", "multistep", "splitting", "stochastic", "custom" or
     "map". ``keywords``: what may stand in its parentheses. ``order``: of convergence, None where the user's own tableau
-    decides. ``scheme`` is None where the scheme is no data of one of the kinds above.
+    decides. ``data`` is the scheme, or a cached function that makes it (long tableaux are read when first needed).
     """
 
     name: str
@@ -83,7 +84,12 @@ class Method:
     order: int | None
     reference: str
     doc: str
-    scheme: Scheme | None = None
+    data: Scheme | Callable[[], Scheme] | None = None
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """The scheme; None where it is no data of one of the kinds above."""
+        return self.data() if callable(self.data) else self.data
 
     @property
     def states(self) -> int | None:

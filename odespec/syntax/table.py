@@ -70,10 +70,18 @@ def build(grammar: str) -> dict[str, Any]:
     """The table as plain data. Imports lark."""
     from lark import Lark
     from lark.grammar import Rule as LarkRule
-    from lark.lexer import TerminalDef
+    from lark.lexer import Lexer, TerminalDef
 
-    # Its lexers are not used; the basic one is the faster to make.
-    parser = Lark(grammar, parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=False)
+    class Unused(Lexer):
+        """Its lexers are not used, and making one takes longer than the table where terminals are compared."""
+
+        def __init__(self, conf: object) -> None:
+            pass
+
+        def lex(self, lexer_state: object, parser_state: object) -> Any:
+            raise NotImplementedError
+
+    parser = Lark(grammar, parser="lalr", lexer=Unused, start=list(STARTS), maybe_placeholders=False)
     # The form that lark's stand-alone generator writes: rules and terminals are in ``memo``, by number.
     data, memo = parser.memo_serialize([TerminalDef, LarkRule])
     lalr = data["parser"]["parser"]

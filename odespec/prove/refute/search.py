@@ -123,8 +123,12 @@ def _direction(jacobian: Array, goal: Goal) -> Array:
 
 def search(net: Network, goal: Goal, rng: Rng, effort: Effort, stop: Callable[[], bool]) -> Iterator[Candidates]:
     """Candidates, one at a time, that seem to break the claim: clear ones at once, faint ones after the ascent."""
-    pool, found = _first(net, goal, rng, effort.samples)
+    pool, found = _first(net, goal, rng, min(GLANCE, effort.samples))
     yield from _promising(pool, found, goal, CLEAR)
+    if effort.samples > GLANCE:
+        more, measured = _first(net, goal, rng, effort.samples - GLANCE)
+        yield from _promising(more, measured, goal, CLEAR)
+        pool, found = pool.join(more), _joined(found, measured)
     order = np.argsort(-found.score)[: effort.starts]
     pool, found = pool.take(order), _taken(found, order)
     size = np.full(len(pool), 0.5)
@@ -149,6 +153,9 @@ def _taken(found: Measured, rows: Array) -> Measured:
 def _score(ratios: Array, goal: Goal) -> Array:
     return np.where(np.isfinite(ratios), goal.excess(ratios), -np.inf)
 
+
+GLANCE = 32
+"""Samples that are looked at before the many: most false claims fail at once."""
 
 CLEAR = 1e-3
 """A violation, in relation to the bound, that is worth a look at once."""
@@ -175,8 +182,13 @@ def _round(
     better = table.max(axis=1) > found.score
     rows = np.where(better, n + best, np.arange(n))
     size = np.clip(size * np.where(better, 1.5, 0.85), 1e-4, 2.0)
-    both = Measured(*(np.concatenate([getattr(m, key) for m in (found, new)]) for key in ("ratio", "offset", "score")))
-    return starts.join(young).take(rows), _taken(both, rows), size
+    return starts.join(young).take(rows), _taken(_joined(found, new), rows), size
+
+
+def _joined(first: Measured, second: Measured) -> Measured:
+    return Measured(
+        *(np.concatenate([getattr(m, key) for m in (first, second)]) for key in ("ratio", "offset", "score"))
+    )
 
 
 def pairs(net: Network, goal: Goal, c: Candidates) -> list[tuple[float, Array, Array]]:
