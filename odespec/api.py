@@ -18,6 +18,8 @@ from odespec.records import dataclass
 
 if TYPE_CHECKING:
     from odespec.certificate.auditor import Audit
+    from odespec.prove.remedy import Remedy
+    from odespec.prove.verdict import Verdict
 
 
 def load(path: str | Path, definitions: Mapping[str, str] | None = None) -> Spec:
@@ -38,12 +40,16 @@ Watch = Callable[[Model | Network, Claim], None]
 
 
 def check(spec: Spec, options: Options | None = None, watch: Watch | None = None) -> tuple[Checked, ...]:
-    """Decide every claim of a spec. ``watch`` is called before each claim, to show progress."""
+    """Decide every claim of a spec. ``watch`` is called before each claim, to show progress.
+
+    Where a model leaves its steps open (``steps = auto``), the sections of the results have the steps that were found.
+    """
+    from odespec.prove.auto import settled
     from odespec.prove.decide import decide
 
     options = options or Options()
     results = []
-    for section in spec.sections:
+    for section in settled(spec, options).sections:
         verdicts = []
         for claim in section.claims:
             if watch:
@@ -93,9 +99,21 @@ def compile(spec: Spec, target: str, *, checked: Sequence[Checked] | None = None
     Raises `SpecError` (refused claims, what the back end cannot emit or enforce) and `odespec.backends.UnknownBackend`.
     """
     from odespec.emit import emit
+    from odespec.prove.auto import settled
 
+    spec = settled(spec)
     checked = check(spec) if checked is None else checked
     return Compiled(emit(spec, target, checked, force), target)
+
+
+def remedies(spec: Spec, checked: Checked, verdict: Verdict, options: Options | None = None) -> tuple[Remedy, ...]:
+    """Changes of the spec with which a claim that did not come out does: each was found by proving it.
+
+    Empty for a claim that came out, and where nothing was found.
+    """
+    from odespec.prove.remedy import remedies as found
+
+    return found(spec, checked.model, verdict, options or Options())
 
 
 def audit(text: str) -> Audit:

@@ -58,6 +58,7 @@ def replay(path: Path, target: str, folder: Path) -> Replay:
 def _spec(found: Counterexample, folder: Path) -> Spec:
     """The spec that the counterexample carries, with its used files beside it."""
     from odespec.ir.load import load
+    from odespec.prove.auto import settled
 
     for name, text in ((found.spec_name, found.spec), *found.files):
         (folder / Path(name).name).write_text(text, encoding="utf-8")
@@ -65,7 +66,7 @@ def _spec(found: Counterexample, folder: Path) -> Spec:
     spec = load(folder / Path(found.spec_name).name, dict(found.definitions), report)
     if spec is None or report.failed:
         raise SpecError(report.errors)
-    return spec
+    return settled(spec)
 
 
 def _model(found: Counterexample, spec: Spec) -> Model:

@@ -118,7 +118,9 @@ def _parser(verb: str | None) -> tuple[argparse.ArgumentParser, ModuleType | Non
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", prog="odespec")  # named: else it reads the terminal
+    verbs = parser.add_subparsers(
+        title="verbs", metavar="VERB", dest="verb", prog="odespec"
+    )  # named: else it reads the terminal
     module = None
     for name, summary in VERBS.items():
         if name == verb:

@@ -17,6 +17,8 @@ from odespec.diagnostics.render import printable
 from odespec.diagnostics.style import Style, style_for
 
 if TYPE_CHECKING:
+    from odespec.ir.model import Spec
+    from odespec.prove.remedy import Remedy
     from odespec.prove.verdict import Checked, Verdict
 
 DESCRIPTION = """Decide every claim of a spec, for all weights and inputs that it allows, before any training.
@@ -100,10 +102,13 @@ def _check(name: str, options: argparse.Namespace, folder: Any) -> tuple[int, li
     if not options.json:
         show(report, options.format)
     if spec is None:
-        return 2, [_described(name, None, report, {})]
+        return 2, [_described(name, None, report, {}, {})]
     with Progress() as progress:
         watch = lambda model, claim: progress.say(f"{name}: {model.name}: claim {claim.text}")  # noqa: E731
-        checked = api.check(spec, Options(slack=options.slack, seconds=options.seconds), watch)
+        budget = Options(slack=options.slack, seconds=options.seconds)
+        checked = api.check(spec, budget, watch)
+        progress.say(f"{name}: looking for remedies")
+        remedies = {id(v): api.remedies(spec, c, v, budget) for c in checked for v in c.verdicts if not v.ok}
     status, written = int(not all(result.ok for result in checked)), {}
     if folder is not None:
         try:
@@ -112,9 +117,10 @@ def _check(name: str, options: argparse.Namespace, folder: Any) -> tuple[int, li
             status = fail(f"cannot write into {options.certificates}: {error.strerror}")
     if not options.json:
         for result in checked:
-            _print(name, result, written)
+            _print(name, result, written, remedies)
+            _say_chosen(spec, result)
     shares = _shares(report, checked)
-    return status, [_described(name, c, d, written) for c, d in zip(checked, shares, strict=True)]
+    return status, [_described(name, c, d, written, remedies) for c, d in zip(checked, shares, strict=True)]
 
 
 def _shares(report: Report, checked: tuple[Checked, ...]) -> list[list[Diagnostic]]:
@@ -134,7 +140,11 @@ def _shares(report: Report, checked: tuple[Checked, ...]) -> list[list[Diagnosti
 # --- output --------------------------------------------------------------------
 
 
-def _print(name: str, result: Checked, written: dict[int, Path]) -> None:
+Remedies = dict[int, tuple["Remedy", ...]]
+"""Remedies by the identity of the verdict."""
+
+
+def _print(name: str, result: Checked, written: dict[int, Path], remedies: Remedies) -> None:
     style = style_for(sys.stdout)
     print(f"{style.bold(result.model.name)} {style.dim(f'({printable(name)})')}")
     if not result.verdicts:
@@ -146,6 +156,18 @@ def _print(name: str, result: Checked, written: dict[int, Path]) -> None:
             print(f"      {style.dim(f'odespec {verb} {printable(str(path))}')}")
         elif verdict.verdict == "refuted" and not verdict.ok:
             print(f"      {style.dim('--certificates DIR writes these weights to a file that `odespec replay` runs')}")
+        for remedy in remedies.get(id(verdict), ()):
+            print(f"      {printable(remedy.sentence())}")
+
+
+def _say_chosen(spec: Spec, result: Checked) -> None:
+    """What `steps = auto` came to."""
+    from odespec.ir.model import Model
+    from odespec.prove.auto import is_open
+
+    opened = any(is_open(s) and s.name == result.model.name for s in spec.sections)
+    if opened and isinstance(result.model, Model) and not is_open(result.model):
+        print(f"  steps = auto: {result.model.solver.steps} steps are the fewest that were found")
 
 
 def _line(verdict: Verdict, style: Style) -> str:
@@ -168,7 +190,11 @@ def _mark(verdict: Verdict) -> str:
 
 
 def _described(
-    name: str, result: Checked | None, diagnostics: Iterable[Diagnostic], written: dict[int, Path]
+    name: str,
+    result: Checked | None,
+    diagnostics: Iterable[Diagnostic],
+    written: dict[int, Path],
+    remedies: Remedies,
 ) -> dict[str, Any]:
     """The object of one section for ``--json``."""
     from odespec.diagnostics.render import as_json
@@ -177,11 +203,11 @@ def _described(
         "file": name,
         "name": result.model.name if result else None,
         "diagnostics": [as_json(d) for d in diagnostics],
-        "claims": [_claim(v, written.get(id(v))) for v in result.verdicts] if result else [],
+        "claims": [_claim(v, written.get(id(v)), remedies.get(id(v), ())) for v in result.verdicts] if result else [],
     }
 
 
-def _claim(verdict: Verdict, path: Path | None) -> dict[str, Any]:
+def _claim(verdict: Verdict, path: Path | None, remedies: tuple[Remedy, ...]) -> dict[str, Any]:
     return {
         "text": verdict.claim.text,
         "line": verdict.claim.span.line,
@@ -195,6 +221,7 @@ def _claim(verdict: Verdict, path: Path | None) -> dict[str, Any]:
         "reason": verdict.reason,
         "certificate": str(path) if path and verdict.certificate is not None else None,
         "counterexample": str(path) if path and verdict.counterexample is not None else None,
+        "remedies": [r.line for r in remedies],
         "seconds": round(verdict.seconds, 4),
     }
 

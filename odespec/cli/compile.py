@@ -61,6 +61,7 @@ def _compile(options: argparse.Namespace) -> int:
     from odespec import api
     from odespec.cli.progress import Progress
     from odespec.diagnostics import SpecError
+    from odespec.prove.auto import settled
 
     spec, report = load(options.file, options)
     show(report, options.format)
@@ -69,6 +70,7 @@ def _compile(options: argparse.Namespace) -> int:
     try:
         with Progress() as progress:
             watch = lambda model, claim: progress.say(f"{model.name}: claim {claim.text}")  # noqa: E731
+            spec = settled(spec)
             compiled = api.compile(spec, options.to, checked=api.check(spec, watch=watch), force=options.force)
     except SpecError as error:
         show(error.diagnostics, options.format)

@@ -83,6 +83,8 @@ def decide(spec: Spec, section: Model | Network, claim: Claim, options: Options)
 def _decide(spec: Spec, section: Model | Network, claim: Claim, options: Options, deadline: float | None) -> Verdict:
     if isinstance(section, Network):
         return Verdict(claim, "unknown", "claims of a `network` are not decided yet")
+    if section.solver.steps == "auto" and claim.subject != "flow":
+        return Verdict(claim, "unknown", "no number of steps was found with which every claim comes out")
     engine = next((e for e in ENGINES if e.handles(claim)), None)
     if engine is None or find_spec(f"odespec.prove.engines.{engine.name}") is None:
         return Verdict(claim, "unknown", f"no engine decides {_kind(claim)} yet")

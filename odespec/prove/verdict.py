@@ -45,12 +45,14 @@ class Options:
     """How hard to try. Work is budgeted by counts, so verdicts do not depend on the machine.
 
     ``seconds`` only cuts a search (and can only turn a verdict into unknown); ``slack`` is the relative weakening of a
-    bound that still counts as proved.
+    bound that still counts as proved. ``refute``: whether counterexamples are looked for; without, a claim that is not
+    proved is unknown.
     """
 
     slack: Fraction = Fraction(0)
     seconds: float | None = None
     seed: int = 0
+    refute: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pytest
 CLAIM_KEYS = {
     "text": str, "line": int, "negated": bool, "verdict": str, "slack": float, "ok": bool, "lower": (float, type(None)),
     "upper": (float, type(None)), "method": (str, type(None)), "reason": str, "certificate": (str, type(None)),
-    "counterexample": (str, type(None)), "seconds": float,
+    "counterexample": (str, type(None)), "remedies": list, "seconds": float,
 }  # fmt: skip
 
 
@@ -22,7 +22,7 @@ def test_exit_status(odespec: Callable[..., Any], name: str, status: int) -> Non
     done = odespec("check", f"{name}.ode")
     assert done.status == status, done
     assert "Traceback" not in done.err
-    assert ("proved" in done.out) == (status == 0)
+    assert (": proved" in done.out) == (status == 0)
     assert ("refuted" in done.out) == (status == 1)
     assert ("ODE" in done.err) == (status == 2)
 
@@ -44,6 +44,7 @@ def test_json(inside: Callable[..., Any]) -> None:
     assert (proved["verdict"], proved["ok"], proved["line"]) == ("proved", True, 9)
     assert (refuted["verdict"], refuted["ok"]) == ("refuted", False)
     assert refuted["lower"] > 1
+    assert refuted["remedies"] == ["constraint norm(W) <= 1"] and proved["remedies"] == []
     assert none == []
     (diagnostic,) = told["models"][2]["diagnostics"]
     assert (diagnostic["code"], diagnostic["line"], diagnostic["suggestion"]) == ("ODE305", 5, "did you mean `tanh`?")

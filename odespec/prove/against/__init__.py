@@ -18,6 +18,7 @@ from odespec.diagnostics import Report
 from odespec.ir.load import load
 from odespec.ir.model import Claim, Model, Network, Spec
 from odespec.prove.against.mismatch import Mismatch
+from odespec.prove.auto import settled
 
 __all__ = ["Mismatch", "against"]
 
@@ -44,6 +45,7 @@ def _same_text(certificate: Certificate, path: Path, definitions: Mapping[str, s
     spec = load(path, definitions, report)
     if spec is None or report.failed:
         raise Mismatch(f"{path} has errors: {report.errors[0].message}")
+    spec = settled(spec)
     stated = certificate.spec
     if dict(stated.overrides) != dict(spec.overrides):
         wanted = " ".join(f"-D {name}={value}" for name, value in stated.overrides) or "no -D"
