@@ -14,6 +14,7 @@ from types import ModuleType
 VERBS = {
     "check": "decide every claim of a spec",
     "compile": "emit PyTorch or JAX code from a spec",
+    "report": "write a page about a spec: its claims, proofs and counterexamples",
     "audit": "re-prove a certificate in exact arithmetic",
     "replay": "run a counterexample through emitted code",
     "explain": "explain a diagnostic, or any name of the language",

@@ -29,6 +29,7 @@ DESCRIPTION = """Decide every claim of a spec, for all weights and inputs that i
 EXAMPLES = """examples:
   odespec check specs/gradient_flow.ode
   odespec check specs/*.ode --json
+  odespec check specs/gradient_flow.ode --explain
   odespec check specs/gradient_flow.ode -D d=256 --certificates proofs
   odespec check - < draft.ode
 
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_definitions(parser)
     add_format(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object to standard output")
+    parser.add_argument("--explain", action="store_true", help="print each proof as a person would read it")
     parser.add_argument("--certificates", metavar="DIR", help="write certificates and counterexamples into a folder")
     parser.add_argument(
         "--slack", type=_slack, default=Fraction(0), metavar="S", help="accept a bound weaker by this factor, as 1e-9"
@@ -117,7 +119,7 @@ def _check(name: str, options: argparse.Namespace, folder: Any) -> tuple[int, li
             status = fail(f"cannot write into {options.certificates}: {error.strerror}")
     if not options.json:
         for result in checked:
-            _print(name, result, written, remedies)
+            _print(name, result, written, remedies, explain=options.explain)
             _say_chosen(spec, result)
     shares = _shares(report, checked)
     return status, [_described(name, c, d, written, remedies) for c, d in zip(checked, shares, strict=True)]
@@ -144,7 +146,7 @@ Remedies = dict[int, tuple["Remedy", ...]]
 """Remedies by the identity of the verdict."""
 
 
-def _print(name: str, result: Checked, written: dict[int, Path], remedies: Remedies) -> None:
+def _print(name: str, result: Checked, written: dict[int, Path], remedies: Remedies, *, explain: bool) -> None:
     style = style_for(sys.stdout)
     print(f"{style.bold(result.model.name)} {style.dim(f'({printable(name)})')}")
     if not result.verdicts:
@@ -156,8 +158,18 @@ def _print(name: str, result: Checked, written: dict[int, Path], remedies: Remed
             print(f"      {style.dim(f'odespec {verb} {printable(str(path))}')}")
         elif verdict.verdict == "refuted" and not verdict.ok:
             print(f"      {style.dim('--certificates DIR writes these weights to a file that `odespec replay` runs')}")
+        if explain:
+            _narrate(verdict)
         for remedy in remedies.get(id(verdict), ()):
             print(f"      {printable(remedy.sentence())}")
+
+
+def _narrate(verdict: Verdict) -> None:
+    from odespec.certificate.narrate import narrate
+
+    if verdict.certificate is not None:
+        for line in narrate(verdict.certificate):
+            print(f"        {printable(line)}")
 
 
 def _say_chosen(spec: Spec, result: Checked) -> None:

@@ -104,7 +104,7 @@ def test_the_proof_by_hand() -> None:
         path.write_text(text)
         ((verdict,),) = [r.verdicts for r in odespec.check(odespec.load(path))]
     assert verdict.certificate is not None
-    (part,) = json.loads(verdict.certificate.text())["parts"]
+    (part,) = json.loads(verdict.certificate.text())["proof"]["parts"]
     assert [v["name"] for v in part["basis"]] == ["e[x]", "W e[x]", "relu(W @ x + b)", "W.T relu(W @ x + b)"]
     assert part["tau"] == "1"
     e, g = "e[x]", "W.T relu(W @ x + b)"
