@@ -50,6 +50,8 @@ def exp(x: Fraction) -> Bounds:
     """Bounds of exp(x). Raises OverflowError for x > `LARGEST`."""
     if x > LARGEST:
         raise OverflowError("exp of a very large number")
+    if x == 0:
+        return Fraction(1), Fraction(1)
     if x < 0:
         return (Fraction(0), Fraction(1, 2**LARGEST)) if x < -LARGEST else _reciprocal(exp(-x))
     halvings = x.__ceil__().bit_length() + 8

@@ -8,6 +8,7 @@ Both support ``+ - * /`` with each other; `power` takes rational powers.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from math import isqrt, prod
 
 from odespec.records import dataclass
@@ -54,8 +55,7 @@ class Irrational:
         return Irrational("inv", (self,)) * other
 
     def __float__(self) -> float:
-        low, high = enclose(self, 64)
-        return float((low + high) / 2)
+        return _as_float(self)
 
     def __lt__(self, other: Real | int) -> bool:
         return sign(self - other) < 0
@@ -71,6 +71,12 @@ class Irrational:
 
 
 Real = Fraction | Irrational
+
+
+@lru_cache(maxsize=4096)
+def _as_float(value: Irrational) -> float:
+    low, high = enclose(value, 64)
+    return float((low + high) / 2)
 
 
 def _real(value: Real | int) -> Real:

@@ -62,7 +62,7 @@ class StatedRelation(_Strict):
 class Part(_Strict):
     """``numerator <= tau * denominator`` (``sense`` upper; >= for lower) for all vectors that obey the relations."""
 
-    role: Literal["step", "flow", "solvability"]
+    role: Literal["step", "flow", "solvability", "square-step", "square-flow"]
     sense: Literal["upper", "lower"]
     tau: Number
     basis: list[Basis]
@@ -79,7 +79,18 @@ class Use(_Strict):
 class Conclusion(_Strict):
     """One inequality of the claim, and the parts that give it, each for so many steps (1 for a flow)."""
 
-    kind: Literal["lipschitz", "lower", "contractive", "flow-lipschitz", "flow-lower", "flow-contractive"]
+    kind: Literal[
+        "lipschitz",
+        "lower",
+        "contractive",
+        "flow-lipschitz",
+        "flow-lower",
+        "flow-contractive",
+        "square-lipschitz",
+        "square-contractive",
+        "square-flow-lipschitz",
+        "square-flow-contractive",
+    ]
     number: str
     parts: list[Use]
 
@@ -90,6 +101,120 @@ class GramProof(_Strict):
     implicit: bool
     parts: list[Part]
     conclusion: list[Conclusion]
+
+
+class ChainPart(_Strict):
+    """A part of a chain, with its role in it and the segment that it speaks of: the other fields are those of `Part`."""
+
+    role: Literal["way", "start", "step", "input", "output", "direct", "solvability"]
+    segment: str
+    sense: Literal["upper", "lower"]
+    tau: Number
+    basis: list[Basis]
+    numerator: list[Pair]
+    denominator: list[Pair]
+    relations: list[StatedRelation]
+
+    @property
+    def plain(self) -> Part:
+        """The same without its place in the chain."""
+        role: Literal["step", "solvability"] = "solvability" if self.role == "solvability" else "step"
+        fields = {name: getattr(self, name) for name in Part.model_fields if name != "role"}
+        return Part(role=role, **fields)
+
+
+class ChainUse(_Strict):
+    part: int
+    times: int
+
+
+class ChainConclusion(_Strict):
+    """One inequality of the claim, and the parts along the way that give it."""
+
+    kind: Literal["lipschitz", "lower", "contractive"]
+    number: str
+    chain: list[ChainUse]
+
+
+class ChainProof(_Strict):
+    """The proof of kind ``endpoint``. ``moved``: what differs in the two runs."""
+
+    implicit: bool
+    moved: Literal["states", "input", "sequence"]
+    parts: list[ChainPart]
+    conclusion: list[ChainConclusion]
+
+
+class NetworkPart(_Strict):
+    """A part of a chain in a network, with the number of the piece that it speaks of."""
+
+    piece: int
+    role: Literal["way", "solvability"]
+    segment: str
+    sense: Literal["upper", "lower"]
+    tau: Number
+    basis: list[Basis]
+    numerator: list[Pair]
+    denominator: list[Pair]
+    relations: list[StatedRelation]
+
+    @property
+    def plain(self) -> ChainPart:
+        """Without the number of the piece."""
+        return ChainPart.model_validate(self.model_dump(exclude={"piece"}))
+
+
+class NetworkPiece(_Strict):
+    name: str
+    steps: int
+    subject: Literal["map", "output"]
+    implicit: bool
+
+
+class NetworkConclusion(_Strict):
+    """One inequality of the claim, with a chain for each piece."""
+
+    kind: Literal["lipschitz", "lower"]
+    number: str
+    chains: list[list[ChainUse]]
+
+
+class NetworkProof(_Strict):
+    """The proof of kind ``network``."""
+
+    pieces: list[NetworkPiece]
+    parts: list[NetworkPart]
+    conclusion: list[NetworkConclusion]
+
+
+class LyapunovPart(_Strict):
+    """One role of a form in a proof of kind ``lyapunov``: see `odespec.prove.lyapunov.joint`."""
+
+    role: Literal["step", "flow", "below", "above"]
+    span: int
+    tau: Number
+    basis: list[Basis]
+    before: dict[str, list[Term]]
+    after: dict[str, list[Term]]
+    distance: list[list[Term]]
+    relations: list[StatedRelation]
+
+
+class LyapunovEnd(_Strict):
+    kind: Literal["lipschitz", "contractive", "flow-lipschitz", "flow-contractive"]
+    number: str
+
+
+class LyapunovProof(_Strict):
+    """The proof of kind ``lyapunov``, as `odespec.certificate.lyapunov` makes it."""
+
+    implicit: bool
+    coordinates: bool
+    lift: list[str]
+    form: list[Pair]
+    parts: list[LyapunovPart]
+    solvability: list[Part]
+    conclusion: LyapunovEnd
 
 
 Shape = TypeVar("Shape", bound=BaseModel)

@@ -43,9 +43,9 @@ def build(
     Raises ValueError for a claim with an irrational time that cannot be written down.
     """
     proofs: list[Proof] = []
-    given = {e.target.kind: _conclude(e, proofs) for e in evidence}
+    square, flow = "square-" * claim.mean_square, claim.subject == "flow"
+    given = {square + e.target.kind: _conclude(e, proofs, square) for e in evidence}
     resolved, kinds = resolve(claim)
-    flow = claim.subject == "flow"
     proof = {
         "implicit": implicit and not flow,
         "parts": [state(p) for p in (*proofs, *(() if flow else solvability))],
@@ -60,12 +60,12 @@ def build(
         resolved=resolved,
         steps=steps,
         time=write_time(time, [e.target for e in evidence]),
-        assumptions=assumptions(flow, implicit),
+        assumptions=assumptions(flow, implicit, claim.mean_square),
         slack=max((e.target.slack for e in evidence), default=Fraction(0)),
     )
 
 
-def _conclude(evidence: Evidence, proofs: list[Proof]) -> dict[str, Any]:
+def _conclude(evidence: Evidence, proofs: list[Proof], prefix: str) -> dict[str, Any]:
     uses = []
     for proof, steps in evidence.proofs:
         if proof not in proofs:
@@ -73,13 +73,15 @@ def _conclude(evidence: Evidence, proofs: list[Proof]) -> dict[str, Any]:
         uses.append({"part": proofs.index(proof), "steps": steps})
     target = evidence.target
     number = write_number(target.number, above=target.rated or not target.upper)
-    return {"kind": target.kind, "number": number, "parts": uses}
+    return {"kind": prefix + target.kind, "number": number, "parts": uses}
 
 
 def resolve(claim: Claim) -> tuple[str, list[tuple[str, str]]]:
     """A distance claim with its numbers written out, and the kinds and numbers of its sides, in the auditor's order."""
     flow = claim.subject == "flow"
     prefix, subject = ("flow-", " of flow") if flow else ("", "")
+    if claim.mean_square:
+        prefix, subject = "square-" + prefix, subject + " in mean square"
     if claim.name == "nonexpansive":
         return f"nonexpansive{subject}", [(prefix + "lipschitz", "1")]
     if claim.name == "contractive":
@@ -123,7 +125,7 @@ def state(proof: Proof) -> dict[str, Any]:
         "basis": [{"name": n, "space": v.space} for n, v in zip(names, problem.basis, strict=True)],
         "numerator": _form(problem.numerator, names),
         "denominator": _form(problem.denominator, names),
-        "relations": [_relation(r, m, names) for r, m in used],
+        "relations": [relation(r, m, names) for r, m in used],
     }
 
 
@@ -138,17 +140,17 @@ def _names(problem: GramProblem) -> list[str]:
     return names
 
 
-def _relation(r: Relation, multipliers: Sequence[Sequence[Fraction]], names: list[str]) -> dict[str, Any]:
+def relation(r: Relation, multipliers: Sequence[Sequence[Fraction]], names: list[str]) -> dict[str, Any]:
     return {
         "rule": r.rule,
-        "vectors": {name: [_vector(v, names) for v in vectors] for name, vectors in r.vectors},
+        "vectors": {name: [vector(v, names) for v in vectors] for name, vectors in r.vectors},
         "numbers": {name: str(x) for name, x in r.numbers},
         "why": r.why,
         "multipliers": [[str(x) for x in m] for m in multipliers],
     }
 
 
-def _vector(v: Vector, names: list[str]) -> list[list[str]]:
+def vector(v: Vector, names: list[str]) -> list[list[str]]:
     return [[names[i], str(c)] for i, c in v]
 
 

@@ -7,11 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 from odespec.certificate.auditor import audit_text
+from odespec.certificate.auditor.energy import WORDS
 from odespec.certificate.build import Draft
 
 REFERENCES = {
     "gram": "Drori & Teboulle, Math. Program. 145 (2014); Taylor, Hendrickx & Glineur, Math. Program. 161 (2017)",
     "operators": "Bousselmi, Hendrickx & Glineur, SIAM J. Optim. 34 (2024)",
+    "entrywise": "Söderlind, BIT 46 (2006); Ferracina & Spijker, Math. Comp. 74 (2005); Higueras, SINUM 43 (2005)",
     "slopes": "Fazlyab, Robey, Hassani, Morari & Pappas, NeurIPS 2019 (diagonal multipliers)",
 }
 """Where the kinds of reasoning are from."""
@@ -58,7 +60,7 @@ def _references(kind: str, parts: list[dict[str, Any]]) -> Iterator[str]:
 
 # --- one Gram problem ----------------------------------------------------------------
 
-_ROLES = ("step:", "flow:", "solvability:", "square-step:", "square-flow:")
+_ROLES = ("step:", "flow:", "solvability:", "square-step:", "square-flow:", *(f"{words}:" for words in WORDS.values()))
 _ABOUT = {"step": "one step", "flow": "the field", "solvability": "the equations of a step"}
 
 Terms = list[list[str]]
@@ -69,7 +71,11 @@ def _part(part: dict[str, Any]) -> list[str]:
     """The vectors get letters: their names are expressions of the spec."""
     role = part["role"].removeprefix("square-")
     letters = {v["name"]: _letter(k) for k, v in enumerate(part["basis"])}
-    lines = [f"about {_ABOUT.get(role, role)}, of two runs with the same weights and inputs: the differences"]
+    lines = [
+        f"about {WORDS[role]}, in one run: the vectors"
+        if role in WORDS
+        else f"about {_ABOUT.get(role, role)}, of two runs with the same weights and inputs: the differences"
+    ]
     lines += [f"  {letter} = {name}" for name, letter in letters.items()]
     if part["relations"]:
         lines.append("what is known of them, each with the weight that the proof gives it:")
@@ -79,6 +85,9 @@ def _part(part: dict[str, Any]) -> list[str]:
         left, right = form(part["numerator"], letters), form(part["denominator"], letters)
         sign, what = (">=", "minus") if part.get("sense") == "lower" else ("<=", "with")
         lines.append(f"together, {what} a sum of squares: {left} {sign} {part['tau']} ({right})")
+    if role in WORDS:
+        sign, what = (">=", "minus") if part["sense"] == "lower" else ("<=", "with")
+        lines.append(f"together, {what} a sum of squares: {form(part['numerator'], letters)} {sign} 0")
     return lines
 
 
@@ -152,6 +161,12 @@ def _operator(r: dict[str, Any]) -> str:
     return f"{bound} for what takes {_pairs(r)}"
 
 
+def _above(r: dict[str, Any]) -> str:
+    """The other end of a curvature."""
+    k = Fraction(r["numbers"]["k"])
+    return f" and at most {Fraction(r['numbers']['a']) + 1 / k}" if k else ""
+
+
 _FORMULAS: dict[str, Callable[[dict[str, Any]], str]] = {
     "sector": _sector,
     "facets": lambda r: f"<{vector(r['vectors']['f'][0])}, {vector(r['vectors']['g'][0])}> >= 0",
@@ -159,6 +174,10 @@ _FORMULAS: dict[str, Callable[[dict[str, Any]], str]] = {
     "adjoint": lambda r: f"<u, q> = <v, p> for what takes u to v: {_pairs(r)}; and p to q: {_pairs(r, 'p', 'q')}",
     "skew": lambda r: f"<u, v'> = -<v, u'> for what takes {_pairs(r)}",
     "symmetric": lambda r: f"<u, v'> = <v, u'> for what takes {_pairs(r)}",
+    "potential": lambda r: (
+        f"values <{vector(r['vectors']['o'][0])}, F> with slopes s at y, of a function with curvature at least"
+        f" {r['numbers']['a']}{_above(r)}: {_pairs(r, 'y', 's')}; F = {', '.join(map(vector, r['vectors']['w']))}"
+    ),
     "isometry": lambda r: f"<v, v'> = <u, u'> for what takes {_pairs(r)}",
 }
 """How each rule of `odespec.prove.gram.expand` reads."""

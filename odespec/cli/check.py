@@ -51,7 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=_seconds,
         metavar="S",
-        help="cut the search for each claim after this time; it can only turn a verdict into unknown",
+        default=5.0,
+        help="cut the search for each claim after this time; it can only turn a verdict into unknown (default: 5)",
     )
 
 

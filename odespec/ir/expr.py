@@ -19,6 +19,7 @@ leaf                  meaning
 ``initial``           the initial value of a state, in an ``invariant``; data: the name
 ``graph``             an undirected graph as its edges; data: the name
 ``stage``             an unknown of an implicit step; data: its number
+``past``              what a multistep method remembers of earlier steps; data: its name, ``x[-1]`` or ``f(x)[-1]``
 ``bound``             an s >= norm(argument), s >= 1e-12: the norm of a weight that stands in a field; data: 2, 1, "inf"
 ====================  ==============================================================================================
 
@@ -35,8 +36,13 @@ operation             meaning
 ``laplacian`` etc.    the n x n matrix of a graph (``laplacian``, ``adjacency``); data: ``()`` or ``("normalized",)``
 ``incidence``         of a graph, a row for each of the n (n - 1) / 2 possible edges, zero where there is none
 ``apply``             an operator by a tensor of its input shape
-``compose``           two operators one after the other (in constraints only), the second one first
-``diag`` ``offdiag``  vector to diagonal matrix; a matrix without its diagonal
+``compose``           two operators one after the other (not in fields), the second one first
+``lifted``            a matrix as an operator on tensors: on the first axis, or from the right on the last one; data:
+                      ``"first"`` or ``"last"`` (not in fields)
+``phi``               one of s tensors v after ``phi_k(Z)`` of exponential integrators, Z made of s x s operators;
+                      arguments: the operators, row by row, then the tensors; data: ``(k, which, s)`` (not in fields)
+``exponential``       the operator ``phi_k(Z)`` itself; data: k (in relations only)
+``diag`` ``offdiag``  vector to diagonal matrix (tensor to operator); a matrix without its diagonal
 ``act``               an activation of `odespec.activations`, elementwise; data: `(name, parameters)`
 ``softmax``           data: the axis
 ``layernorm``         data: `(axis, eps)`

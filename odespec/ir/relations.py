@@ -116,9 +116,6 @@ def _fits(node: tree.Expr, quantity: str, value: Value, where: str, draft: Draft
     elif quantity == "eig" and not value.pending and not is_symmetric(value.expr, context.structures):
         context.error("ODE322", node.span, notes=notes, quantity=quantity, text=quoted(node),
                       why=_asymmetric(value.expr, draft))  # fmt: skip
-    elif quantity == "norm" and len(value.shape) > 2 and "param" in value.kinds:
-        context.error("ODE322", node.span, notes=notes, quantity=quantity, text=quoted(node),
-                      why=f"it is {show_shape(value)}; of a kernel write `norm(conv({quoted(node)}))`")  # fmt: skip
     else:
         return True
     return False

@@ -17,6 +17,7 @@ import numpy as np
 from odespec.activations import ACTIVATIONS, named
 from odespec.ir.expr import Expr, postorder, split
 from odespec.program import operators
+from odespec.program.exponential import exponential, phi
 from odespec.program.operators import Array, Edges, Operator, flat, spread
 
 Value = Any
@@ -172,7 +173,7 @@ def _matmul(node: Expr, a: Value, b: Value) -> Value:
     if node.data == "last":
         rows = a.reshape(*a.shape[: a.ndim - len(left.shape)], -1, left.shape[-1])
         product = rows @ b
-        return product.reshape(*product.shape[:-2], *node.shape)
+        return product.reshape((*product.shape[:-2], *node.shape))
     if len(right.shape) == 1:
         return np.matmul(a, b[..., None])[..., 0]
     product = a @ flat(b, len(right.shape) - 1)
@@ -192,7 +193,23 @@ def _transpose(node: Expr, x: Value) -> Value:
 
 
 def _diag(node: Expr, x: Array) -> Array:
-    return x[..., None] * np.eye(node.shape[0])
+    axes = len(node.args[0].shape)
+    if axes == 1:
+        return x[..., None] * np.eye(node.shape[0])
+    values = flat(x, axes)[..., None] * np.eye(prod(node.args[0].shape))
+    return np.asarray(values.reshape((*values.shape[:-2], *node.shape)))
+
+
+def _lifted(node: Expr, matrix: Value) -> Operator:
+    """A matrix on the first axis of tensors, or from the right on their last one."""
+    half = len(node.shape) // 2
+    return operators.lifted(matrix, node.shape[:half], node.shape[half:], last=node.data == "last")
+
+
+def _compose(node: Expr, a: Value, b: Value) -> Value:
+    if len(node.args[0].shape) == len(node.args[1].shape) == 2:
+        return _matmul(node, a, b)
+    return as_operator(node.args[0], a).after(as_operator(node.args[1], b))
 
 
 def _offdiag(node: Expr, x: Array) -> Array:
@@ -234,7 +251,11 @@ def _norm(node: Expr, x: Array) -> Array:
 
 
 def _opnorm(node: Expr, x: Value) -> Array:
-    return operators.norm(as_operator(node.args[0], x), node.data or 2)
+    if isinstance(x, Operator):
+        return operators.norm(x, node.data or 2)
+    half, axes, shape = split(node.args[0]), len(node.args[0].shape), node.args[0].shape
+    matrix = x.reshape(*x.shape[: x.ndim - axes], prod(shape[:half]), prod(shape[half:]))
+    return operators.matrix_norm(matrix, node.data or 2)
 
 
 def _bound(node: Expr, x: Value) -> Array:
@@ -272,7 +293,10 @@ RULES: dict[str, Rule] = {
     "pow": lambda node, x: power(x, node.data),
     "act": _act,
     "matmul": _matmul,
-    "compose": _matmul,
+    "compose": _compose,
+    "lifted": _lifted,
+    "phi": phi,
+    "exponential": exponential,
     "apply": _apply,
     "transpose": _transpose,
     "conv": lambda node, kernel: operators.convolution(kernel, node),

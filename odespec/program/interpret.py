@@ -16,6 +16,7 @@ from odespec.ir.model import Model
 from odespec.program.evaluate import MissingValue, NoRule, Value, evaluate
 from odespec.program.newton import ConvergenceError, directions, matrix, solution_tangents, solve
 from odespec.program.operators import Array, Edges, Operator
+from odespec.program.paths import Path, on_path
 from odespec.program.step import StepProgram
 from odespec.program.tangents import differentiate
 
@@ -42,14 +43,18 @@ def run(
     inputs: Sequence[Array] = (),
     *,
     graphs: Mapping[str, Edges] | None = None,
+    noise: Path = None,
     trajectory: bool = False,
 ) -> tuple[Array, ...]:
     """All final states, in order of declaration, from the free initial ones.
 
-    With ``trajectory``, the states at every step: ``[..., steps + 1, *shape]``. Raises `ConvergenceError` where
+    ``noise``: the increments of each noise by name, ``[..., steps, *shape]``, or a seed for them: one path for the whole
+    batch. With ``trajectory``, the states at every step: ``[..., steps + 1, *shape]``. Raises `ConvergenceError` where
     implicit equations are not solved, ValueError where shapes or numbers of arguments do not fit, `NoRule` for
     operations without a numeric rule.
     """
+    if program.model.noises:
+        program, inputs = on_path(program, inputs, noise)
     frames = list(_frames(program, weights, states, inputs, graphs or {}))
     if not trajectory:
         return tuple(frames[-1])
@@ -65,11 +70,12 @@ def _frames(
     graphs: Mapping[str, Edges],
 ) -> Iterator[list[Array]]:
     held = _Held(program, weights, states, inputs, graphs)
-    values = held.start(states)
+    values, past = held.start(states), held.nothing()
     yield values
     for k in range(program.steps):
-        env = held.at(k, values)
-        values = held.full(_advance(program, env, values, held.batch))
+        env = held.at(k, values) | past
+        values = held.full(_advance(program, k, env, values, held.batch))
+        past = _remembered(program, env, held.batch)
         yield values
 
 
@@ -83,20 +89,29 @@ def environments(
 ) -> tuple[Env, ...]:
     """For each step the values of all leaves: its first states, stages, weights, inputs, the time. Raises as `run`."""
     held = _Held(program, weights, states, inputs, graphs or {})
-    values, found = held.start(states), []
+    values, past, found = held.start(states), held.nothing(), []
     for k in range(program.steps):
-        found.append(held.at(k, values))
-        values = held.full(_advance(program, found[-1], values, held.batch))
+        found.append(held.at(k, values) | past)
+        values = held.full(_advance(program, k, found[-1], values, held.batch))
+        past = _remembered(program, found[-1], held.batch)
     return tuple(found)
 
 
-def _advance(program: StepProgram, env: Env, values: Sequence[Array], batch: Shape) -> list[Array]:
-    """One step; the unknowns of implicit equations are added to the environment."""
+def _advance(program: StepProgram, k: int, env: Env, values: Sequence[Array], batch: Shape) -> list[Array]:
+    """Step k; the unknowns of implicit equations are added to the environment."""
+    solves, update = program.at(k)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for group in program.solves:
+        for group in solves:
             guess = [np.broadcast_to(values[_state_of(program, u)], (*batch, *u.shape)) for u in group.unknowns]
             env.update(zip(group.unknowns, solve(group, env, guess), strict=True))
-        return evaluate(program.update, env)
+        return evaluate(update, env)
+
+
+def _remembered(program: StepProgram, env: Env, batch: Shape) -> Env:
+    """What the next step finds in its memory."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        values = evaluate([m.after for m in program.memory], env) if program.memory else []
+    return {m.past: np.broadcast_to(v, (*batch, *m.past.shape)) for m, v in zip(program.memory, values, strict=True)}
 
 
 def _state_of(program: StepProgram, unknown: Expr) -> int:
@@ -112,21 +127,25 @@ def jacobian(
     inputs: Sequence[Array] = (),
     *,
     graphs: Mapping[str, Edges] | None = None,
+    noise: Path = None,
 ) -> Array:
     """The derivative ``[..., entries of all final states, entries of the free initial states]`` of the map.
 
     Entries are numbered state by state, in row-major order. Raises as `run`.
     """
+    if program.model.noises:
+        program, inputs = on_path(program, inputs, noise)
     held = _Held(program, weights, states, inputs, graphs or {})
-    values = held.start(states)
+    values, past = held.start(states), held.nothing()
     free = [s for s in held.states if s in held.free]
     moves = dict(zip(free, directions([s.shape for s in free], len(held.batch)), strict=True))
     count = sum(int(np.prod(s.shape)) for s in free)
     _start_tangents(program.model, held.at(0, values), moves)
     for k in range(program.steps):
-        env = held.at(k, values)
-        values = held.full(_advance(program, env, values, held.batch))
-        moves = _moved(program, env, moves, held.batch, count)
+        env = held.at(k, values) | past
+        values = held.full(_advance(program, k, env, values, held.batch))
+        past = _remembered(program, env, held.batch)
+        moves = _moved(program, k, env, moves, held.batch, count)
     return matrix([moves.get(s) for s in held.states], held.batch, [s.shape for s in held.states], count)
 
 
@@ -139,14 +158,15 @@ def _start_tangents(model: Model, env: Env, moves: Env) -> None:
                 moves[leaf("state", state.name, state.shape)] = move
 
 
-def _moved(program: StepProgram, env: Env, moves: Env, batch: Shape, count: int) -> Env:
-    """The tangents of the states after a step, whose unknowns are in the environment."""
+def _moved(program: StepProgram, k: int, env: Env, moves: Env, batch: Shape, count: int) -> Env:
+    """The tangents of states and memory after step k, whose unknowns are in the environment."""
+    solves, update = program.at(k)
     tangents = dict(moves)
-    for group in program.solves:
+    for group in solves:
         tangents.update(zip(group.unknowns, solution_tangents(group, env, tangents, batch, count), strict=True))
-    states = [leaf("state", s.name, s.shape) for s in program.model.states]
-    after = differentiate(program.update, env, tangents)[1]
-    return {s: m for s, m in zip(states, after, strict=True) if m is not None}
+    places = [leaf("state", s.name, s.shape) for s in program.model.states] + [m.past for m in program.memory]
+    after = differentiate([*update, *(m.after for m in program.memory)], env, tangents)[1]
+    return {s: m for s, m in zip(places, after, strict=True) if m is not None}
 
 
 def output(
@@ -222,6 +242,10 @@ class _Held:
     def full(self, values: Sequence[Array]) -> list[Array]:
         """Values of the states with all batch axes."""
         return [np.broadcast_to(v, (*self.batch, *s.shape)) for v, s in zip(values, self.states, strict=True)]
+
+    def nothing(self) -> Env:
+        """The memory before the first step."""
+        return {m.past: np.zeros((*self.batch, *m.past.shape)) for m in self.program.memory}
 
     def start(self, states: Sequence[Array]) -> list[Array]:
         """The values of all states at the start: given ones are computed from what stands before them."""

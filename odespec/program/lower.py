@@ -10,72 +10,64 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from odespec.exact import Real, is_zero
-from odespec.ir.expr import TIME, Expr, add, const, leaf, leaves, mul, substitute
+from odespec.ir.expr import Expr, full, leaves
 from odespec.ir.model import Model
-from odespec.program.step import Solve, StepProgram
-from odespec.solvers import Composition, RungeKutta, get, tableau
-from odespec.source import Span
+from odespec.program.fields import Tensors, combine, field_at, state_leaves
+from odespec.program.splitting import SPLITTINGS
+from odespec.program.step import Begin, Memory, Solve, StepProgram
+from odespec.program.unlowered import NotLowered
+from odespec.solvers import Composition, Multistep, RungeKutta, get, tableau
 
-Tensors = tuple[Expr, ...]
+__all__ = ["NotLowered", "lower", "state_leaves"]
 
-
-class NotLowered(Exception):
-    """This model has no step program yet; ``what`` says why and completes "not supported yet: …"."""
-
-    def __init__(self, what: str, span: Span) -> None:
-        self.what = what
-        self.span = span
-        super().__init__(what)
+Step = tuple[tuple[Solve, ...], Tensors]
 
 
-def lower(model: Model) -> StepProgram:
-    """The step program of a model with a fixed-step solver. Raises `NotLowered`."""
+def lower(model: Model, *, history: bool = False, noise: bool = False) -> StepProgram:
+    """The step program of a model with a fixed-step solver. Raises `NotLowered`.
+
+    Programs of multistep methods read values of earlier steps (``memory``, ``begin``); they are made with ``history``.
+    Those of stochastic ones read increments of the noise (`odespec.program.stochastic`); they are made with ``noise``.
+    """
     steps = model.solver.steps
     if not isinstance(steps, int):
         reason = "`steps = auto`" if steps == "auto" else f"the adaptive solver `{model.solver.name}` without `steps`"
         raise NotLowered(reason, model.solver.span)
-    if model.noises:
+    if model.noises and not noise:
         raise NotLowered("noise", model.noises[0].span)
-    solves, update = _step(model)
     start = model.time.start if model.time is not None else model.step_size * 0
-    return StepProgram(model, model.step_size, start, steps, solves, update)
+    if model.noises:
+        from odespec.program.stochastic import stochastic_step
+
+        return StepProgram(model, model.step_size, start, steps, (), stochastic_step(model))
+    scheme = None if model.discrete else _scheme(model)
+    if not isinstance(scheme, Multistep):
+        return StepProgram(model, model.step_size, start, steps, *_step(model, scheme))
+    if not history:
+        raise NotLowered(f"the multistep method `{model.solver.name}`", model.solver.span)
+    (solves, update), memory = _multistep(model, scheme)
+    begin = Begin(len(scheme.alpha) - 2, *_step(model, get(_starter(model, scheme)).scheme))
+    return StepProgram(model, model.step_size, start, steps, solves, update, memory, begin)
 
 
-def _step(model: Model) -> tuple[tuple[Solve, ...], Tensors]:
+def _step(model: Model, scheme: object) -> Step:
+    """One step of a one-step method."""
     if model.discrete:
         return (), model.field
-    scheme = _scheme(model)
     if isinstance(scheme, Composition):
         return (), _composition(model, scheme)
     if isinstance(scheme, RungeKutta):
         return _runge_kutta(model, scheme)
-    raise NotLowered(f"the solver `{model.solver.name}`", model.solver.span)
+    rule = SPLITTINGS.get(model.solver.name)
+    if rule is None:
+        raise NotLowered(f"the solver `{model.solver.name}`", model.solver.span)
+    return rule(model)
 
 
 def _scheme(model: Model) -> object:
     if model.solver.tableau is not None:
         return tableau(*model.solver.tableau)
     return get(model.solver.name).scheme
-
-
-def state_leaves(model: Model) -> Tensors:
-    """The states as they stand in expressions, in order of declaration."""
-    return tuple(leaf("state", s.name, s.shape) for s in model.states)
-
-
-def field_at(model: Model, values: Tensors, elapsed: Real) -> Tensors:
-    """The field at given values of the states, ``elapsed`` after the start of the step."""
-    replace = dict(zip(state_leaves(model), values, strict=True))
-    replace[TIME] = add(TIME, const(elapsed))
-    return substitute(model.field, replace)
-
-
-def combine(base: Expr, coefficients: Sequence[Real], slopes: Sequence[Expr]) -> Expr:
-    """``base + sum_i coefficients[i] * slopes[i]`` without the terms whose coefficient is zero."""
-    for coefficient, slope in zip(coefficients, slopes, strict=True):
-        if not is_zero(coefficient):
-            base = add(base, mul(const(coefficient), slope))
-    return base
 
 
 # --- Runge–Kutta ---------------------------------------------------------------
@@ -92,7 +84,7 @@ def blocks(A: Sequence[Sequence[Real]]) -> tuple[range, ...]:
     return tuple(result)
 
 
-def _runge_kutta(model: Model, scheme: RungeKutta) -> tuple[tuple[Solve, ...], Tensors]:
+def _runge_kutta(model: Model, scheme: RungeKutta) -> Step:
     states, h = state_leaves(model), model.step_size
     values: list[Tensors] = []
     slopes: list[Tensors] = []
@@ -117,6 +109,48 @@ def _runge_kutta(model: Model, scheme: RungeKutta) -> tuple[tuple[Solve, ...], T
 def _unknowns(model: Model, stage: int) -> Tensors:
     count = len(model.states)
     return tuple(Expr("stage", (), s.shape, stage * count + n) for n, s in enumerate(model.states))
+
+
+# --- multistep -----------------------------------------------------------------
+
+
+def _starter(model: Model, scheme: Multistep) -> str:
+    """The one-step method that begins."""
+    return str(dict(model.solver.options).get("start") or scheme.start)
+
+
+def _multistep(model: Model, scheme: Multistep) -> tuple[Step, tuple[Memory, ...]]:
+    """``x_{n+1}`` from x_n and what is remembered of earlier steps, by the newest coefficients divided by alpha[k]."""
+    k, lead, h = len(scheme.alpha) - 1, scheme.alpha[-1], model.step_size
+    states, now = state_leaves(model), field_at(model, state_leaves(model), h * 0)
+    memory: list[Memory] = []
+    parts: list[tuple[Real, Tensors]] = [(-1 * scheme.alpha[-2] / lead, states), (h * scheme.beta[-2] / lead, now)]
+    for coefficients, scale, newest, mark in ((scheme.alpha, -1, states, "{}"), (scheme.beta, h, now, "f({})")):
+        lags = _remembered(model, coefficients[: k - 1], newest, mark)
+        memory += [m for lag in lags for m in lag]
+        parts += [
+            (scale * c / lead, tuple(m.past for m in lag))
+            for c, lag in zip(reversed(coefficients[: k - 1]), lags, strict=False)
+        ]
+    zero = tuple(full(0, s.shape) for s in states)
+    known = tuple(combine(z, [c for c, _ in parts], [v[i] for _, v in parts]) for i, z in enumerate(zero))
+    if is_zero(scheme.beta[-1]):
+        return ((), known), tuple(memory)
+    unknowns = _unknowns(model, 0)
+    slopes = field_at(model, unknowns, h)
+    value = tuple(combine(x, [h * scheme.beta[-1] / lead], [f]) for x, f in zip(known, slopes, strict=True))
+    return ((Solve(unknowns, value),), unknowns), tuple(memory)
+
+
+def _remembered(model: Model, old: Sequence[Real], newest: Tensors, mark: str) -> list[tuple[Memory, ...]]:
+    """What is remembered, lag by lag from one step ago on, as far back as a coefficient (oldest first) reads it."""
+    used = [len(old) - j for j, c in enumerate(old) if not is_zero(c)]
+    lags: list[tuple[Memory, ...]] = []
+    for lag in range(1, max(used, default=0) + 1):
+        past = (Expr("past", (), s.shape, f"{mark.format(s.name)}[-{lag}]") for s in model.states)
+        before = newest if lag == 1 else tuple(m.past for m in lags[-1])
+        lags.append(tuple(Memory(leaf, after) for leaf, after in zip(past, before, strict=True)))
+    return lags
 
 
 # --- partitioned ---------------------------------------------------------------

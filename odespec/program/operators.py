@@ -95,6 +95,26 @@ def dense(matrix: Array, output: Shape, input: Shape) -> Operator:
     )
 
 
+def lifted(matrix: Array, output: Shape, input: Shape, *, last: bool) -> Operator:
+    """A matrix ``[..., m, d]`` on the first axis of tensors; with ``last``, ``x @ matrix`` on their last axis."""
+    turned = np.swapaxes(matrix, -1, -2)
+    if last:
+        return Operator(
+            lambda x: x @ _reach(matrix, len(input)), lambda y: y @ _reach(turned, len(input)), output, input
+        )
+
+    def act(m: Array, x: Array, after: Shape) -> Array:
+        y = m @ flat(x, len(input) - 1)
+        return np.asarray(y.reshape(*y.shape[:-1], *after[1:]))
+
+    return Operator(lambda x: act(matrix, x, output), lambda y: act(turned, y, input), output, input)
+
+
+def _reach(matrix: Array, axes: int) -> Array:
+    """A matrix with batch axes, ready to act on the last of a tensor's axes."""
+    return matrix.reshape(*matrix.shape[:-2], *(1,) * (axes - 2), *matrix.shape[-2:])
+
+
 def norm(operator: Operator, p: object) -> Array:
     """The operator norm: 2, 1 or "inf"."""
     return matrix_norm(operator.matrix(), p)

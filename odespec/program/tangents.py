@@ -26,6 +26,7 @@ from odespec.program.evaluate import (
     power,
     value_of,
 )
+from odespec.program.exponential import numbers_of
 from odespec.program.operators import Array, spread
 
 Tangent = Array | None
@@ -157,7 +158,16 @@ def _pick(keys: Array, d: Array, axes: int) -> Array:
     return np.take_along_axis(entries, np.broadcast_to(place, entries.shape[:-1])[..., None], -1)[..., 0]
 
 
-_BINARY: dict[str, Rule] = {"div": _div}
+def _phi(node: Expr, args: Sequence[Value], directions: Sequence[Tangent], value: Array) -> Array:
+    """Linear in its tensors; operators with states in them have no rule."""
+    count = numbers_of(node)[2] ** 2
+    if any(d is not None for d in directions[:count]):
+        raise NoRule("the derivative of phi by its operator")
+    moved = [np.zeros_like(a) if d is None else d for a, d in zip(args[count:], directions[count:], strict=True)]
+    return np.asarray(RULES["phi"](node, *args[:count], *moved))
+
+
+_BINARY: dict[str, Rule] = {"div": _div, "phi": _phi}
 
 _UNARY: dict[str, Rule] = {
     "act": lambda node, x, d, value: slope(node, x) * d,

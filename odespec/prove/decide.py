@@ -82,9 +82,13 @@ def decide(spec: Spec, section: Model | Network, claim: Claim, options: Options)
 
 def _decide(spec: Spec, section: Model | Network, claim: Claim, options: Options, deadline: float | None) -> Verdict:
     if isinstance(section, Network):
-        return Verdict(claim, "unknown", "claims of a `network` are not decided yet")
+        from odespec.prove.engines.network import decide_network
+
+        return decide_network(spec, section, claim, options, deadline)
     if section.solver.steps == "auto" and claim.subject != "flow":
         return Verdict(claim, "unknown", "no number of steps was found with which every claim comes out")
+    if claim.name in DISTANCES and claim.by is None and not section.free_states:
+        return Verdict(claim, "unknown", "no initial value is free, so there are no two runs to compare: say `by = u`")
     engine = next((e for e in ENGINES if e.handles(claim)), None)
     if engine is None or find_spec(f"odespec.prove.engines.{engine.name}") is None:
         return Verdict(claim, "unknown", f"no engine decides {_kind(claim)} yet")

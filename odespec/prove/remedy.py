@@ -16,7 +16,7 @@ from math import ceil, floor
 from odespec.exact import Real
 from odespec.ir.model import Claim, Model, Network, Relation, Spec
 from odespec.prove.gram.simplest import simplest_between
-from odespec.prove.verdict import Options, Verdict
+from odespec.prove.verdict import SECONDS, Options, Verdict
 from odespec.records import dataclass
 from odespec.solvers import SOLVERS, Composition
 
@@ -25,9 +25,6 @@ DOUBLINGS = 12
 
 PRECISION = Fraction(1, 2000)
 """Numbers are given to about three digits."""
-
-SECONDS = 5.0
-"""The search for remedies of one claim is cut after this time."""
 
 MOST = 3
 """Remedies that are looked for, for one claim."""
@@ -74,7 +71,9 @@ def remedies(spec: Spec, section: Model | Network, verdict: Verdict, options: Op
         return (Remedy(f"claim {claim.text}"),)
     if claim.negated:
         return ()
-    trial = Trial(spec, section, claim, options, time.monotonic() + (options.seconds or SECONDS))
+    trial = Trial(
+        spec, section, claim, options, time.monotonic() + (SECONDS if options.seconds is None else options.seconds)
+    )
     found: list[Remedy] = []
     for kind in (more_steps, shorter_time, other_constants, smaller_norms, other_solvers):
         found.extend(kind(trial))

@@ -40,17 +40,21 @@ class Verdict:
         return self.verdict == ("refuted" if self.claim.negated else "proved")
 
 
+SECONDS = 5.0
+"""The search for a counterexample of one claim is cut after this time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How hard to try. Work is budgeted by counts, so verdicts do not depend on the machine.
+    """How hard to try. Work is budgeted by counts, so verdicts do not depend on the machine as far as time allows.
 
-    ``seconds`` only cuts a search (and can only turn a verdict into unknown); ``slack`` is the relative weakening of a
+    ``seconds`` only cuts a search (and can only turn a verdict into unknown; None: never); ``slack`` is the relative weakening of a
     bound that still counts as proved. ``refute``: whether counterexamples are looked for; without, a claim that is not
     proved is unknown.
     """
 
     slack: Fraction = Fraction(0)
-    seconds: float | None = None
+    seconds: float | None = SECONDS
     seed: int = 0
     refute: bool = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,7 @@ EXACT = Arithmetic("fractions", _exact_const, _fractions, _exact_act, _exact_pow
 # --- decimals ------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def decimal(value: Real) -> Decimal:
     """A number of a spec to fifty digits."""
     if not isinstance(value, Fraction):

@@ -25,9 +25,23 @@ def scale_range(model: Model) -> tuple[float, float]:
 
 
 def draw(model: Model, rng: Rng, batch: int, kind: str | None = None) -> dict[str, Array]:
-    """A batch of raw weights ``[batch, (steps,) …]``; each matrix has a pattern of `KINDS` of its own, or ``kind``."""
+    """A batch of raw weights ``[batch, (steps,) …]``; each matrix has a pattern of `KINDS` of its own, or ``kind``.
+
+    Where there are many, some members have nearly all weights zero: what a few do alone is seldom met at random.
+    """
     steps = model.solver.steps if isinstance(model.solver.steps, int) else 1
-    return {p.name: _one(p, rng, batch, steps, scale_range(model), kind) for p in model.params}
+    drawn = {p.name: _one(p, rng, batch, steps, scale_range(model), kind) for p in model.params}
+    if len(drawn) < MANY or kind is not None:
+        return drawn
+    quiet = rng.random(batch) < 0.3
+    for p in model.params:
+        if p.structure not in ("orthogonal", "stochastic", "doubly_stochastic"):
+            drawn[p.name][quiet & (rng.random(batch) < 0.8)] = 0.0
+    return drawn
+
+
+MANY = 6
+"""Weights from which on some members are nearly silent."""
 
 
 def _one(p: Param | Input, rng: Rng, batch: int, steps: int, scales: tuple[float, float], kind: str | None) -> Array:
@@ -36,7 +50,7 @@ def _one(p: Param | Input, rng: Rng, batch: int, steps: int, scales: tuple[float
     base = tensors(p.shape, p.structure, rng, 2 * batch, scales, kind).reshape(2, batch, *p.shape)
     which = rng.integers(0, 2, size=(batch, steps))
     which[rng.random(batch) < 0.6] = 0
-    return np.asarray(base[which, np.arange(batch)[:, None]])
+    return np.array(base[which, np.arange(batch)[:, None]])
 
 
 def tensors(
@@ -47,6 +61,8 @@ def tensors(
         return np.stack([orthogonal(shape[0], shape[1], rng) for _ in range(batch)])
     if structure == "doubly_stochastic":
         return np.stack([mixture(shape[0], rng) for _ in range(batch)])
+    if len(shape) > 2:
+        return _kernels(shape, rng, batch)
     if len(shape) != 2:
         return heavy(rng, (batch, *shape))
     kinds = [kind] * batch if kind in KINDS else list(rng.choice(KINDS, size=batch))
@@ -69,6 +85,19 @@ def heavy(rng: Rng, shape: Iterable[int]) -> Array:
     tail = np.clip(rng.standard_cauchy(shape), -1e4, 1e4) * size
     mixed = np.where(rng.random(column) < 0.3, tail, values)
     return np.asarray(np.where(rng.random(column) < 0.15, np.abs(mixed), mixed))
+
+
+def _kernels(shape: Shape, rng: Rng, batch: int) -> Array:
+    """Heavy-tailed, or a matrix of the channels times a wave over the taps: all taps work together at one frequency."""
+    result = heavy(rng, (batch, *shape))
+    for k in np.flatnonzero(rng.random(batch) < 0.5):
+        channels = _PATTERNS[str(rng.choice(KINDS))](shape[:2], rng)
+        wave = np.ones(())
+        for length in shape[2:]:
+            frequency = np.pi * int(rng.integers(0, 2))
+            wave = np.multiply.outer(wave, np.cos(frequency * np.arange(length)))
+        result[k] = np.multiply.outer(channels, wave) * 10.0 ** rng.uniform(-1, 2)
+    return result
 
 
 _SIGNS = np.array([-1.0, 1.0])

@@ -26,7 +26,7 @@ def reduction(model: Model, largest: int) -> dict[int, int]:
     rigid = {n for e in postorder(*roots) if e.op in _RIGID for part in (e, *e.args) for n in part.shape}
     lengths = {n for e in postorder(*roots) for n in e.shape}
     declared: list[State | Param | Input] = [*model.states, *model.params, *model.inputs]
-    lengths |= {n for d in declared for n in d.shape}
+    lengths |= {n for d in (*declared, *model.noises) for n in d.shape}
     return {n: n if n in rigid else min(n, largest) for n in lengths}
 
 
@@ -53,6 +53,7 @@ def shrink(model: Model, sizes: Sizes) -> Model:
         ),
         params=tuple(replace(p, shape=_short(p.shape, sizes)) for p in model.params),
         inputs=tuple(replace(u, shape=_short(u.shape, sizes)) for u in model.inputs),
+        noises=tuple(replace(w, shape=_short(w.shape, sizes)) for w in model.noises),
         field=tuple(new[f] for f in model.field),
         constraints=tuple(map(relation, model.constraints)),
         domains=tuple(map(relation, model.domains)),

@@ -18,6 +18,7 @@ from odespec.activations import named
 from odespec.exact import Real
 from odespec.ir.expr import Convolution, Expr, postorder, split
 from odespec.program import evaluate as floats
+from odespec.program.exponential import phi
 from odespec.program.operators import Operator, taps
 from odespec.records import dataclass
 from odespec.weights.arithmetic import FLOAT, Arithmetic, Array
@@ -63,7 +64,8 @@ def _in_floats(what: Plan, leaves: Leaves) -> list[Array]:
             values.append(known if known is not None else floats.value_of(node, [values[i] for i in args], {}))
     except (floats.NoRule, floats.MissingValue) as error:
         raise Unsupported(str(error)) from None
-    batch = max((v.ndim - len(n.shape) for n, v in zip(what.nodes, values, strict=True) if isinstance(v, np.ndarray)))
+    arrays = [(n, v) for n, v in zip(what.nodes, values, strict=True) if isinstance(v, np.ndarray)]
+    batch = max((v.ndim - len(n.shape) for n, v in arrays), default=0)
     return [_dense(what.nodes[i], values[i], batch) for i in what.roots]
 
 
@@ -74,7 +76,7 @@ def _dense(node: Expr, value: Any, batch: int) -> Array:
     n = prod(value.input)
     images = value.forward(np.eye(n).reshape(n, *(1,) * batch, *value.input))
     columns = np.moveaxis(images.reshape(*images.shape[: images.ndim - len(value.output)], -1), 0, -1)
-    return columns.reshape(*columns.shape[:-2], *node.shape)
+    return columns.reshape((*columns.shape[:-2], *node.shape))
 
 
 def _value(node: Expr, arithmetic: Arithmetic, args: list[Array], leaves: Leaves) -> Array:
@@ -233,7 +235,20 @@ def _pool(node: Expr, a: Arithmetic, x: Array) -> Array:
 
 
 def _diag(node: Expr, a: Arithmetic, x: Array) -> Array:
-    return x[..., None] * a.cast(np.eye(node.shape[0]))
+    size, shape = prod(node.args[0].shape), node.args[0].shape
+    flat = x.reshape(*x.shape[: x.ndim - len(shape)], size)
+    return _reshaped(flat[..., None] * a.cast(np.eye(size)), 2, node.shape)
+
+
+def _lifted(node: Expr, a: Arithmetic, matrix: Array) -> Array:
+    """The whole array of a matrix that acts on one axis of a tensor."""
+    half = len(node.shape) // 2
+    rest = a.cast(np.eye(prod(node.shape[: half - 1] if node.data == "last" else node.shape[1:half])))
+    turned = np.swapaxes(matrix, -1, -2)
+    blocks = rest[:, None, :, None] * turned[..., None, :, None, :]
+    if node.data != "last":
+        blocks = matrix[..., :, None, :, None] * rest[:, None, :]
+    return _reshaped(blocks, 4, node.shape)
 
 
 def _offdiag(node: Expr, a: Arithmetic, x: Array) -> Array:
@@ -306,6 +321,8 @@ _OPERATIONS: dict[str, Callable[..., Array]] = {
     "act": _act,
     "matmul": _matmul,
     "compose": _compose,
+    "lifted": _lifted,
+    "phi": lambda node, a, *args: phi(node, *args),
     "conv": _conv,
     "pool": _pool,
     "transpose": _transpose,

@@ -29,15 +29,43 @@ class NoSolution(ArithmeticError):
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """A step program prepared for evaluation."""
+    """A step program prepared for evaluation.
+
+    ``memory`` has what is remembered for the next step; ``begin`` the update and the equations of the first steps.
+    """
 
     program: StepProgram
     update: Plan
     solves: tuple[tuple[Solve, Plan], ...]
+    memory: Plan
+    begin: tuple[Plan, tuple[tuple[Solve, Plan], ...]] | None
+
+    @property
+    def implicit(self) -> bool:
+        """Whether any step has equations to solve."""
+        return bool(self.solves) or (self.begin is not None and bool(self.begin[1]))
+
+    def at(self, k: int) -> tuple[Plan, tuple[tuple[Solve, Plan], ...]]:
+        """The update and the equations of step k."""
+        begin = self.program.begin
+        if begin is not None and self.begin is not None and k < begin.steps:
+            return self.begin
+        return self.update, self.solves
 
 
 def prepare(program: StepProgram) -> Runner:
-    return Runner(program, plan(program.update), tuple((s, plan(s.values)) for s in program.solves))
+    begin = program.begin
+    return Runner(
+        program,
+        plan(program.update),
+        _planned(program.solves),
+        plan(tuple(m.after for m in program.memory)),
+        None if begin is None else (plan(begin.update), _planned(begin.solves)),
+    )
+
+
+def _planned(solves: tuple[Solve, ...]) -> tuple[tuple[Solve, Plan], ...]:
+    return tuple((s, plan(s.values)) for s in solves)
 
 
 Values = Mapping[str, Array]
@@ -55,13 +83,18 @@ def run(
     held = {("param", n): arithmetic.cast(w) for n, w in weights.items()}
     held |= {("input", n): arithmetic.cast(u) for n, u in inputs.items()}
     values = [arithmetic.cast(s) for s in states]
+    places = [(m.past.op, m.past.data) for m in runner.program.memory]
+    past = {(m.past.op, m.past.data): arithmetic.cast(np.zeros(m.past.shape)) for m in runner.program.memory}
     for k in range(runner.program.steps):
-        leaves = step_leaves(model, held, k)
+        update, solves = runner.at(k)
+        leaves = step_leaves(model, held, k) | past
         leaves["time", None] = _time(runner.program, arithmetic, k)
         leaves |= {("state", s.name): v for s, v in zip(model.states, values, strict=True)}
-        for group, prepared in runner.solves:
+        for group, prepared in solves:
             leaves |= _solved(group, prepared, arithmetic, leaves)
-        values = evaluate(runner.update, arithmetic, leaves)
+        values = evaluate(update, arithmetic, leaves)
+        if places:
+            past = dict(zip(places, evaluate(runner.memory, arithmetic, leaves), strict=True))
     return tuple(values)
 
 
@@ -137,7 +170,7 @@ def unpack(z: Array, shapes: Sequence[Shape]) -> list[Array]:
     result, start = [], 0
     for shape in shapes:
         size = prod(shape)
-        result.append(z[..., start : start + size].reshape(*z.shape[:-1], *shape))
+        result.append(z[..., start : start + size].reshape((*z.shape[:-1], *shape)))
         start += size
     return result
 

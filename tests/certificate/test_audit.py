@@ -281,8 +281,9 @@ def test_claims_are_read(claim: str, goals: list[tuple[str, str]] | None) -> Non
 
 @pytest.mark.parametrize(
     "claim",
-    ["nonexpansive(norm = inf)", "nonexpansive in mean square", "lipschitz(by = u) <= 1", "stable", "lipschitz >= 1",
-     "nonexpansive of output", "nonexpansive(metric = some)", "contractive(rate = 1) of output x", ""],
+    ["nonexpansive(norm = inf)", "nonexpansive in mean squares", "gradient in [0, 1] in mean square",
+     "lipschitz(by = u) <= 1", "stable", "lipschitz >= 1", "nonexpansive of output",
+     "nonexpansive(metric = some)", "contractive(rate = 1) of output x", ""],
 )  # fmt: skip
 def test_other_claims_are_not(claim: str) -> None:
     try:

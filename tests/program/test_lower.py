@@ -318,8 +318,6 @@ def test_stages_are_put_in_all_at_once(make: MakeModel) -> None:
         ("dopri5", None, "adaptive solver `dopri5`"),
         ("euler", "auto", "steps = auto"),
         ("ab2", 4, "`ab2`"),
-        ("imex_euler", 4, "`imex_euler`"),
-        ("fused_euler", 4, "`fused_euler`"),
     ],
 )
 def test_what_is_not_lowered_is_named(make: MakeModel, solver: str, steps: int | str | None, what: str) -> None:

@@ -15,7 +15,20 @@ from .core import MAX_CHARACTERS, Audit, AuditError, Ledger, check_spec, conform
 
 __all__ = ["KINDS", "Audit", "AuditError", "audit_text", "digest", "main", "text_hash"]
 
-KINDS = ("gram",)
+KINDS = (
+    "gram",
+    "network",
+    "invariant",
+    "lyapunov",
+    "energy",
+    "structure",
+    "order",
+    "entrywise",
+    "spectrum",
+    "multistep",
+    "endpoint",
+    "exponential",
+)
 """The kinds of proof. Each is a file here with the ``SCHEMA`` of its data, and ``check(certificate, ledger)``, which
 returns what is proved in words, line by line, and raises `AuditError` where nothing is."""
 

@@ -38,7 +38,7 @@ RELATION = {
     "multipliers": [[number]],
 }
 PART = {
-    "role": {"step", "flow", "solvability"},
+    "role": {"step", "flow", "solvability", "square-step", "square-flow"},
     "sense": {"upper", "lower"},
     "tau": number,
     "basis": [{"name": line, "space": count}],
@@ -70,16 +70,20 @@ class Part:
         """The identity holds, every multiplier has its sign, and the squared distances are squares."""
         tau, sign = number(self.part["tau"]), 1 if self.part["sense"] == "upper" else -1
         numerator, denominator = self.form(self.part["numerator"]), self.form(self.part["denominator"])
+        self.hold((sign * tau, denominator), (Fraction(-sign), numerator))
+        for form in (denominator,) if self.part["role"].endswith("flow") else (numerator, denominator):
+            require(form and self.ledger.is_psd(self.matrix(form)), "a squared distance is not a sum of squares")
+
+    def hold(self, *terms: tuple[Fraction, Form]) -> None:
+        """The terms are non-negative together, by the part's relations and multipliers."""
         slack: Form = {}
-        for scale, form in ((sign * tau, denominator), (Fraction(-sign), numerator)):
+        for scale, form in terms:
             self.add(slack, scale, form)
         for relation in self.part["relations"]:
             self.subtract(slack, relation)
         mixed = [c for (a, b), c in slack.items() if self.space[a] != self.space[b]]
         require(not any(mixed), "an inner product of vectors of different spaces")
         require(self.ledger.is_psd(self.matrix(slack)), "the slack is not positive semidefinite")
-        for form in (denominator,) if self.part["role"] == "flow" else (numerator, denominator):
-            require(form and self.ledger.is_psd(self.matrix(form)), "a squared distance is not a sum of squares")
 
     def subtract(self, slack: Form, relation: dict[str, Any]) -> None:
         """Subtract multiplier times constraint, for all constraints that a relation stands for."""
@@ -158,10 +162,11 @@ class Part:
 
 # --- from the bounds to the claim --------------------------------------------------------
 
+SQUARE = r"((?:of(?:map|flow))?(?:inmeansquare)?|inmeansquareof(?:map|flow))"
 CLAIMS = (
-    (("lipschitz",), r"nonexpansive(?:\(norm=2\))?(of(?:map|flow))?"),
-    (("lipschitz",), r"lipschitz(?:\(norm=2\))?<=(.+?)(of(?:map|flow))?"),
-    (("contractive",), r"contractive\((?:norm=2,)?rate=(.+?)(?:,norm=2)?\)(of(?:map|flow))?"),
+    (("lipschitz",), rf"nonexpansive(?:\(norm=2\))?{SQUARE}"),
+    (("lipschitz",), rf"lipschitz(?:\(norm=2\))?<=(.+?){SQUARE}"),
+    (("contractive",), rf"contractive\((?:norm=2,)?rate=(.+?)(?:,norm=2)?\){SQUARE}"),
     (("lower", "lipschitz"), r"gradientin\[(.+),(.+?)\](of(?:map|flow))?"),
 )
 
@@ -170,9 +175,9 @@ def goals(claim: str) -> list[tuple[str, str]]:
     """What a claim asks for: kinds of conclusion, each with its number as it is written."""
     for kinds, pattern in CLAIMS:
         if match := re.fullmatch(pattern, re.sub(r"\s", "", claim[:2000])):
-            *numbers, subject = match.groups()
-            flow = "flow-" if subject == "offlow" else ""
-            return [(flow + kind, n) for kind, n in zip(kinds, numbers or ["1"], strict=True)]
+            *numbers, words = match.groups(default="")
+            prefix = ("square-" if "inmeansquare" in words else "") + ("flow-" if "offlow" in words else "")
+            return [(prefix + kind, n) for kind, n in zip(kinds, numbers or ["1"], strict=True)]
     raise AuditError("not a claim that this file can check")
 
 
@@ -197,14 +202,16 @@ def conclude(c: dict[str, Any], stated: dict[str, Any], goal: tuple[str, str]) -
     """Check one inequality, the bounds of the parts against the number of the claim; return it in words."""
     kind, written = stated["kind"], stated["number"]
     require((kind, written) == goal, "the conclusion is not what the claim asks for")
+    square, kind = kind.startswith("square-"), kind.removeprefix("square-")
     upper, flow, rated = not kind.endswith("lower"), kind.startswith("flow-"), kind.endswith("contractive")
     rate, limit = (plain(written), Fraction(1)) if rated else (Fraction(0), squared(written))
     if not upper and limit <= 0:
         return f"a distance is never negative, so it is at least {written} times what it was"
     limit *= (1 + (1 if upper else -1) * number(c["slack"])) ** 2
     parts, time = [(c["proof"]["parts"][u["part"]], u["steps"]) for u in stated["parts"]], number(c["time"])
-    wanted = ("flow" if flow else "step", "upper" if upper else "lower")
-    require(all((p["role"], p["sense"]) == wanted for p, _ in parts), "a part of another role")
+    role, sense = "flow" if flow else "step", "upper" if upper else "lower"
+    roles = {role, "square-" + role} if square else {role}  # what holds on every path holds in mean
+    require(all(p["role"] in roles and p["sense"] == sense for p, _ in parts), "a part of another role")
     require(
         time > 0 and sum(n for _, n in parts) == (1 if flow else c["steps"]) >= 1, "the parts do not cover the time"
     )
@@ -215,13 +222,15 @@ def conclude(c: dict[str, Any], stated: dict[str, Any], goal: tuple[str, str]) -
     sign, goes = ("<=", "most") if upper else (">=", "least")
     end = f"exp(-{written} * {c['time']})" if rated else written
     end += f" (1 {'+' if upper else '-'} {c['slack']})" if c["slack"] != "0" else ""
+    what = "roots of the expected squared distances" if square else "distances"
     if flow:
+        product = "<e, f> + 1/2 sum |g_j|^2" if square else "<e, f>"
         return (
-            f"at every time <e, f> {sign} {mu} <e, e>, so distances grow at {goes} {end}-fold in the time {c['time']}"
+            f"at every time {product} {sign} {mu} <e, e>, so {what} grow at {goes} {end}-fold in the time {c['time']}"
         )
     steps = ", ".join(f"tau = {t} for {n} steps" for t, n in taus)
     powers = " * ".join(f"({t})^{n}" for t, n in taus)
-    return f"over one step the squared ratio of distances is at {goes} {steps}; in all {powers} {sign} ({end})^2"
+    return f"over one step the squared ratio of {what} is at {goes} {steps}; in all {powers} {sign} ({end})^2"
 
 
 def compare(taus: list[tuple[Fraction, int]], exponent: Fraction, limit: Fraction, upper: bool) -> bool:
@@ -276,9 +285,12 @@ def exponential(x: Fraction, bits: int) -> Interval:
 # --- the whole -----------------------------------------------------------------------------
 
 
-def assumptions(flow: bool, implicit: bool) -> list[str]:
+def assumptions(flow: bool, implicit: bool, square: bool = False) -> list[str]:
     """What every proof of this kind takes for granted."""
     always = ["arithmetic is exact", "the constraints on the weights hold"]
+    if square:
+        noise = "the noise is independent of the past, normal, with mean zero and variance h over a step"
+        always.append("the noise is a Wiener process, in the sense of Ito" if flow else noise)
     if flow:
         return [*always, "the relations hold at all times", "solutions exist"]
     steps = "the relations hold in every step, for its own weights, inputs and time"
@@ -293,7 +305,7 @@ def check(c: dict[str, Any], ledger: Ledger) -> list[str]:
         Part(part, ledger).check()
     require(len(proof["conclusion"]) == len(resolved), "the conclusion is not what the claim asks for")
     lines = [conclude(c, stated, goal) for stated, goal in zip(proof["conclusion"], resolved, strict=True)]
-    flow = resolved[0][0].startswith("flow-")
+    flow, square = "flow-" in resolved[0][0], resolved[0][0].startswith("square-")
     solvable = {k for k, p in enumerate(parts) if (p["role"], p["sense"]) == ("solvability", "upper")}
     require(
         flow or bool(solvable) == proof["implicit"],
@@ -301,7 +313,7 @@ def check(c: dict[str, Any], ledger: Ledger) -> list[str]:
     )
     used = {u["part"] for stated in proof["conclusion"] for u in stated["parts"]}
     require(used | solvable == set(range(len(parts))), "a part that is used for nothing")
-    check_assumptions(c, assumptions(flow, proof["implicit"]))
+    check_assumptions(c, assumptions(flow, proof["implicit"], square))
     lines += ["the equations of a step have exactly one solution"] if solvable else []
     return [*lines, *map(_show, parts)]
 
@@ -309,12 +321,14 @@ def check(c: dict[str, Any], ledger: Ledger) -> list[str]:
 def _show(part: dict[str, Any]) -> str:
     """What a part states, with the relations that it rests on."""
     sign = "<=" if part["sense"] == "upper" else ">="
-    lines = [f"{part['role']}: {_sum(part['numerator'])} {sign} {part['tau']} * ({_sum(part['denominator'])})"]
-    for r in part["relations"]:
-        words = [f"{name} = [{', '.join(map(_sum, vectors))}]" for name, vectors in r["vectors"].items()]
-        words += [f"{name} = {value}" for name, value in r["numbers"].items()]
-        lines.append(f"  if {r['rule']} with {', '.join(words)} ({r['why']})")
-    return "\n".join(lines)
+    first = f"{part['role']}: {_sum(part['numerator'])} {sign} {part['tau']} * ({_sum(part['denominator'])})"
+    return "\n".join([first, *map(show_relation, part["relations"])])
+
+
+def show_relation(r: dict[str, Any]) -> str:
+    words = [f"{name} = [{', '.join(map(_sum, vectors))}]" for name, vectors in r["vectors"].items()]
+    words += [f"{name} = {value}" for name, value in r["numbers"].items()]
+    return f"  if {r['rule']} with {', '.join(words)} ({r['why']})"
 
 
 def _sum(terms: list[list[str]]) -> str:

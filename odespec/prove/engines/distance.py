@@ -19,6 +19,7 @@ from odespec.prove.engines.sides import Horizon, horizon_of, targets
 from odespec.prove.gram.exact import Proof, prove
 from odespec.prove.gram.problem import GramProblem
 from odespec.prove.gram.simplest import simplest_between
+from odespec.prove.gram.solve import finite
 from odespec.prove.gram.threshold import Target, choose_tau
 from odespec.prove.gram.worst import worst_case
 from odespec.prove.relate.relations import NoRelation, flow_problem, solvability_problem, step_problem
@@ -34,8 +35,12 @@ NEAR = 1e-6
 NEARLY = Fraction(99, 100)
 """The worst that was found is looked for among factors above this part of what the claim allows."""
 
-LARGEST_GAIN = 1e6
-"""Solvability is not tried to prove with a larger gain: the floating-point solver would not see it."""
+
+NO_PROGRAM = "the prover has no step program for {} yet"
+ADAPTIVE = (
+    "an adaptive solver accepts or rejects steps, so its map is not continuous and no bound on distances is proved of it; "
+    "`of flow` asks the claim of the exact solution, `steps = N` of the same method at a fixed step"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,36 +58,85 @@ def decide(task: Task) -> Verdict:
     try:
         program = step_program(task.model, task.claim.subject)
     except NotLowered as error:
-        return _unknown(task, f"the prover has no step program for {error.what} yet")
+        return _unknown(task, ADAPTIVE if task.model.solver.steps is None else NO_PROGRAM.format(error.what))
     horizon = horizon_of(program, task.claim)
+    if program.memory:
+        from odespec.prove.engines import multistep
+
+        return multistep.decide(task, program)
     try:
-        _start_known(task.model)
+        start_known(task.model)
         bounds = tuple(_bound(program, t, horizon) for t in targets(task.claim, horizon, task.options.slack))
     except NoRelation as error:
-        return _refuted(task, program) or _unknown(task, str(error))
+        return _by_other_means(task, program, horizon) or refuted(task, program) or _unknown(task, str(error))
     if not any(_beyond(b, horizon) for b in bounds):
         bounds = tuple(_proved(b, horizon) for b in bounds)
         if all(b.proof is not None for b in bounds):
             verdict = _solvable(task, program, bounds, horizon)
             if verdict is not None:
                 return verdict
-    return _refuted(task, program) or _undecided(task, program, bounds, horizon)
+    verdict = _by_other_means(task, program, horizon) or refuted(task, program)
+    return verdict or _undecided(task, program, bounds, horizon)
+
+
+def _by_other_means(task: Task, program: StepProgram, horizon: Horizon) -> Verdict | None:
+    """What one step in one problem did not prove: the closed form of exponential steps, a quadratic form.
+
+    The search for a form takes long where there is none, so a counterexample is looked for first, for a moment.
+    """
+    from odespec.prove.engines import exponential
+
+    verdict = exponential.proved(task, program, horizon) or refuted(task, program, hasty=True)
+    return verdict or _by_form(task, program, horizon) or _from_the_start(task, program, horizon)
+
+
+def _from_the_start(task: Task, program: StepProgram, horizon: Horizon) -> Verdict | None:
+    """A proof that begins with the given initial values, where they depend on others."""
+    from odespec.prove.engines.endpoint import proved
+    from odespec.prove.relate.segments import start_depends
+
+    if horizon.flow or not start_depends(task.model, None):
+        return None
+    try:
+        return proved(task, program, horizon)
+    except NoRelation:
+        return None
+
+
+def _by_form(task: Task, program: StepProgram, horizon: Horizon) -> Verdict | None:
+    """A proof by a quadratic form that no step lets grow."""
+    from odespec.prove.lyapunov.whole import by_form
+
+    return by_form(task, program, horizon)
 
 
 def step_program(model: Model, subject: str) -> StepProgram:
     """The step program; a claim of the flow reads only its model, so a solver that is not lowered yet will do.
 
-    Raises `NotLowered`.
+    A path of the noise is an input like any other: both runs have the same one. Raises `NotLowered`.
     """
+    if model.noises:
+        return on_every_path(model, subject)
     try:
-        return lower(model)
+        return lower(model, history=subject == "map")
     except NotLowered:
-        if subject != "flow" or model.time is None or model.noises:
+        if subject != "flow" or model.time is None:
             raise
         return StepProgram(model, model.time.end - model.time.start, model.time.start, 1, (), state_leaves(model))
 
 
-def _start_known(model: Model) -> None:
+def on_every_path(model: Model, subject: str) -> StepProgram:
+    """The step program with the noise's increments as inputs; of a flow, in which they must cancel, without them."""
+    from odespec.program.stochastic import additive, with_path, without_noise
+
+    if subject != "flow":
+        return lower(with_path(lower(model, noise=True)))
+    if not additive(model):
+        raise NotLowered("the paths of a flow whose noise depends on the state", model.noises[0].span)
+    return step_program(without_noise(model), subject)
+
+
+def start_known(model: Model) -> None:
     """A given initial value must be common to both runs: then it adds nothing to the distance at the start."""
     for state in model.states:
         if state.initial is not None and depends_on(state.initial, "state"):
@@ -122,7 +176,7 @@ def _solvable(task: Task, program: StepProgram, bounds: tuple[Bound, ...], horiz
     problem = None if horizon.flow else solvability_problem(program)
     solvability: tuple[Proof, ...] = ()
     if problem is not None:
-        proof = _finite(problem)
+        proof = finite(problem)
         if proof is None:
             return None
         solvability = (proof,)
@@ -139,15 +193,6 @@ def _solvable(task: Task, program: StepProgram, bounds: tuple[Bound, ...], horiz
         slack=task.options.slack,
         certificate=certificate,
     )
-
-
-def _finite(problem: GramProblem) -> Proof | None:
-    """A proof of any finite bound, with room for the rounding."""
-    value = worst_case(problem).value
-    if not math.isfinite(value) or abs(value) > LARGEST_GAIN:
-        return None
-    low = Fraction(max(value, 0)).limit_denominator(10**6)
-    return next((p for k in (2, 8, 64) if (p := prove(problem, simplest_between(k * low + 1, 2 * k * low + 2)))), None)
 
 
 def _certificate(
@@ -177,10 +222,17 @@ def _certificate(
 # --- the other verdicts --------------------------------------------------------
 
 
-def _refuted(task: Task, program: StepProgram) -> Verdict | None:
+def refuted(task: Task, program: StepProgram, *, hasty: bool = False) -> Verdict | None:
+    """The verdict ``refuted`` with its counterexample; None where none was found. ``hasty``: by a short search."""
     from odespec.prove.refute.distance import Budget, refute
+    from odespec.prove.refute.search import Effort
 
-    found = refute(program, task.claim, seed=task.options.seed, budget=Budget(deadline=task.deadline))
+    if not task.options.refute:
+        return None
+    budget = Budget(deadline=task.deadline)
+    if hasty:
+        budget = replace(budget, effort=Effort(samples=200, starts=6, rounds=8), sizes=(1, 2))
+    found = refute(program, task.claim, seed=task.options.seed, budget=budget)
     if found is None:
         return None
     found = found.with_spec(task.spec)
@@ -198,6 +250,8 @@ def _refuted(task: Task, program: StepProgram) -> Verdict | None:
 
 def _undecided(task: Task, program: StepProgram, bounds: tuple[Bound, ...], horizon: Horizon) -> Verdict:
     """Unknown, with the weaker bound that can be certified and the worst that was found."""
+    if not task.options.refute:
+        return _unknown(task, "not proved")
     certified = {b.target.upper: _certified(b, horizon) for b in bounds}
     parts = []
     for bound in bounds:

@@ -56,14 +56,14 @@ def prove(problem: GramProblem, tau: Fraction, programs: int = PROGRAMS) -> Proo
     pencil = build(problem, tau, plan)
     for values in _attempts(problem, tau, plan, programs):
         if verify(pencil, values):
-            return Proof(problem, tau, _arranged(plan, values))
+            return Proof(problem, tau, arranged(plan, values))
     return None
 
 
 def _attempts(problem: GramProblem, tau: Fraction, plan: Layout, programs: int) -> Iterator[list[Fraction]]:
     """Values of all unknowns: found at tau, at the simplest number a little sharper, or as a mixture."""
     for number in dict.fromkeys((tau, _simpler(tau, problem.lower))):
-        for reduced, chosen in _candidates(build(problem, number, plan), [programs], DEPTH):
+        for reduced, chosen in candidates(build(problem, number, plan), [programs], DEPTH):
             yield reduced.values(chosen, plan.count)
     if programs > 0:
         whole = build(problem, tau, plan)
@@ -85,7 +85,8 @@ def verify(pencil: Pencil, values: Sequence[Fraction]) -> bool:
     )
 
 
-def _arranged(plan: Layout, values: Sequence[Fraction]) -> tuple[tuple[tuple[Fraction, ...], ...], ...]:
+def arranged(plan: Layout, values: Sequence[Fraction]) -> tuple[tuple[tuple[Fraction, ...], ...], ...]:
+    """The multipliers of a layout among the values of all unknowns."""
     return tuple(
         tuple(
             tuple(values[n : n + len(c.forms) * (len(c.forms) + 1) // 2]) for c, n in zip(group, offsets, strict=True)
@@ -94,7 +95,7 @@ def _arranged(plan: Layout, values: Sequence[Fraction]) -> tuple[tuple[tuple[Fra
     )
 
 
-def _candidates(pencil: Pencil, budget: list[int], depth: int) -> Iterator[tuple[Pencil, dict[int, Fraction]]]:
+def candidates(pencil: Pencil, budget: list[int], depth: int) -> Iterator[tuple[Pencil, dict[int, Fraction]]]:
     """Reduced pencils with values of the unknowns that are left, to be verified; the guesses are tried depth first."""
     reduced = facial.reduce(pencil, budget)
     if reduced is None:
@@ -118,4 +119,4 @@ def _candidates(pencil: Pencil, budget: list[int], depth: int) -> Iterator[tuple
             smaller = impose(reduced, guess)
         except InconsistentError:
             continue
-        yield from _candidates(smaller, budget, depth - 1)
+        yield from candidates(smaller, budget, depth - 1)

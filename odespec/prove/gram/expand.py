@@ -119,6 +119,22 @@ def _pairs(n: int, *, diagonal: bool) -> Iterable[tuple[int, int]]:
     return ((i, j) for i in range(n) for j in range(i + 1) if diagonal or i != j)
 
 
+def _potential(v: Vectors, n: Numbers) -> Iterable[Constraint]:
+    """Taylor, Hendrickx & Glineur, "Smooth strongly convex interpolation", Math. Program. 2017, Theorem 4."""
+    (one,), a, k = v["o"], n["a"], n["k"]
+    points = list(zip(v["y"], v["s"], v["w"], strict=True))
+    for i, (y, s, w) in enumerate(points):
+        for j, (z, t, x) in enumerate(points):
+            if i == j:
+                continue
+            d = combine((1, y), (-1, z))
+            bent = combine((1, s), (-1, t), (-a, d))
+            terms = inner(one, combine((1, w), (-1, x)))
+            inner(t, d, -1, terms)
+            inner(d, d, -a / 2, terms)
+            yield Constraint("nonneg", ((form(inner(bent, bent, -k / 2, terms)),),))
+
+
 RULES: dict[str, Callable[[Vectors, Numbers], Iterable[Constraint]]] = {
     "sector": _sector,
     "facets": _facets,
@@ -127,4 +143,5 @@ RULES: dict[str, Callable[[Vectors, Numbers], Iterable[Constraint]]] = {
     "skew": _skew,
     "symmetric": _symmetric,
     "isometry": _isometry,
+    "potential": _potential,
 }

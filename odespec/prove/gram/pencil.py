@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from odespec.prove.gram.expand import RULES, Constraint
-from odespec.prove.gram.problem import Form, GramProblem
+from odespec.prove.gram.problem import BasisVector, Form, GramProblem, Relation
 from odespec.records import dataclass
 
 K = TypeVar("K")
@@ -86,8 +86,13 @@ class Layout:
 
 def layout(problem: GramProblem) -> Layout:
     """One unknown for each number, ``k (k + 1) / 2`` (lower triangle by rows) for a k x k matrix multiplier."""
-    constraints = tuple(tuple(RULES[r.rule](dict(r.vectors), dict(r.numbers))) for r in problem.relations)
-    offsets, count = [], 0
+    return lay_out(problem.relations, 0)
+
+
+def lay_out(relations: Iterable[Relation], count: int) -> Layout:
+    """The same for some relations, numbered from ``count`` on; the layout's ``count`` is the next number."""
+    constraints = tuple(tuple(RULES[r.rule](dict(r.vectors), dict(r.numbers))) for r in relations)
+    offsets = []
     for group in constraints:
         row = []
         for c in group:
@@ -99,13 +104,20 @@ def layout(problem: GramProblem) -> Layout:
 
 def build(problem: GramProblem, tau: Fraction, plan: Layout) -> Pencil:
     """The pencil of a problem. Free unknowns that repeat others are set to zero."""
-    terms = _objective(problem, tau)
+    return assemble(problem.basis, _objective(problem, tau), plan)
+
+
+def assemble(basis: Sequence[BasisVector], terms: dict[tuple[int, int], Affine], plan: Layout) -> Pencil:
+    """The pencil of a form that is affine in unknowns, less the multiples of the relations of a layout.
+
+    ``terms`` is used up. Raises ValueError where it multiplies vectors of different spaces.
+    """
     multiplier_blocks: list[dict[tuple[int, int], Affine]] = []
     free: dict[int, Form] = {}
     for group, offsets in zip(plan.constraints, plan.offsets, strict=True):
         for constraint, offset in zip(group, offsets, strict=True):
             multiplier_blocks += _spread(constraint, offset, terms, free)
-    blocks, kept = _by_space(problem, terms)
+    blocks, kept = _by_space(basis, terms)
     pencil = Pencil(blocks + multiplier_blocks, kept + [sorted({i for i, _ in b}) for b in multiplier_blocks], {})
     _drop_repeated(pencil, free)
     return pencil
@@ -140,18 +152,18 @@ def _spread(
 
 
 def _by_space(
-    problem: GramProblem, terms: dict[tuple[int, int], Affine]
+    basis: Sequence[BasisVector], terms: dict[tuple[int, int], Affine]
 ) -> tuple[list[dict[tuple[int, int], Affine]], list[list[int]]]:
     """The slack as symmetric matrices, one a space: an off-diagonal coefficient is twice the entry."""
-    spaces = sorted({v.space for v in problem.basis})
+    spaces = sorted({v.space for v in basis})
     where = {s: k for k, s in enumerate(spaces)}
     blocks: list[dict[tuple[int, int], Affine]] = [{} for _ in spaces]
     for (i, j), form in terms.items():
         half = Fraction(1, 1 if i == j else 2)
-        if problem.basis[i].space != problem.basis[j].space:
+        if basis[i].space != basis[j].space:
             raise ValueError("a form multiplies vectors of different spaces")
-        blocks[where[problem.basis[i].space]][i, j] = {k: c * half for k, c in form.items()}
-    kept = [[i for i, v in enumerate(problem.basis) if v.space == s] for s in spaces]
+        blocks[where[basis[i].space]][i, j] = {k: c * half for k, c in form.items()}
+    kept = [[i for i, v in enumerate(basis) if v.space == s] for s in spaces]
     return blocks, kept
 
 

@@ -18,6 +18,9 @@ rule           vectors; numbers             what holds
 ``skew``       u, v                         ``<u_i, v_j> + <v_i, u_j> = 0``
 ``symmetric``  u, v                         ``<u_i, v_j> = <v_i, u_j>``
 ``isometry``   u, v                         ``<v_i, v_j> = <u_i, u_j>``
+``potential``  o (one), y, s, w; a, k       ``<o, w_i - w_j> - <s_j, d> - a/2 |d|^2 - k/2 |s_i - s_j - a d|^2 >= 0`` with
+                                            d = y_i - y_j: values <o, w> and slopes s at y of a function with curvature
+                                            in [a, a + 1/k] (k = 0: at least a)
 =============  ===========================  =======================================================================
 """
 

@@ -97,6 +97,30 @@ def semidefinite(data: Floats) -> Margin:
     )
 
 
+def least(data: Floats, unknown: int) -> tuple[float, Array] | None:
+    """The least value of one unknown with which every block is positive semidefinite, and all unknowns; None if none."""
+    if unknown not in data.unknowns:
+        return None
+    order = sorted(range(len(data.blocks)), key=lambda k: len(data.constant[k]) > 1)
+    constant, linear = [], []
+    for k in order:
+        i, j, scale = _triangle(len(data.constant[k]))
+        constant.append(data.constant[k][i, j] * scale)
+        linear.append(data.linear[k][:, i, j] * scale)
+    sizes = [len(data.constant[k]) for k in order]
+    column = data.unknowns.index(unknown)
+    result = conic.solve(
+        np.eye(len(data.unknowns))[column],
+        -np.concatenate(linear, axis=1).T,
+        np.concatenate(constant),
+        sum(n == 1 for n in sizes),
+        tuple(n for n in sizes if n > 1),
+    )
+    if result.status not in ("Solved", "AlmostSolved") or not np.all(np.isfinite(result.x)):
+        return None
+    return float(result.x[column]), result.x
+
+
 def _triangle(n: int) -> tuple[Integers, Integers, Array]:
     """Row and column numbers of the upper triangle by columns, and the scale of each entry."""
     j, i = np.tril_indices(n)

@@ -59,6 +59,18 @@ def choose_tau(problem: GramProblem, bound: float | None, steps: int, target: Ta
     return list(dict.fromkeys(tau for tau in proposals if allowed(tau, steps, target)))
 
 
+def largest(steps: int, target: Target) -> Iterator[Fraction]:
+    """Numbers tau close to the largest one that gives an upper target, the exact limit first where it is rational."""
+    limit = _limit(steps, target)
+    room = max(abs(limit - 1.0), abs(limit)) if not target.flow else abs(limit)
+    low = -math.inf if target.flow else limit / 2
+    shares = (1e-3, 1e-6) if math.isfinite(limit) else ()
+    near = [simplest_between(Fraction(max(limit - s * room, low)), Fraction(limit)) for s in shares]
+    for tau in dict.fromkeys((*_exact_limit(steps, target), *near)):
+        if allowed(tau, steps, target):
+            yield tau
+
+
 def allowed(tau: Fraction, steps: int, target: Target) -> bool:
     """Whether a bound tau on the problem gives the claim, by the auditor's own arithmetic."""
     from odespec.certificate.auditor.gram import compare

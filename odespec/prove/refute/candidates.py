@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from odespec.ir.model import Model
+from odespec.ir.model import State
 from odespec.prove.refute.mapping import Network
 from odespec.records import dataclass
 from odespec.weights.arithmetic import Array
@@ -19,7 +19,7 @@ Named = Mapping[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """A batch: weights, inputs, a state ``x[batch, n]``, and the offset to a second state."""
+    """A batch: weights, inputs (what `Network.held` names), a state ``x[batch, n]``, and the offset to a second state."""
 
     weights: Named
     inputs: Named
@@ -53,18 +53,22 @@ class Candidates:
 def random_candidates(net: Network, rng: Rng, count: int) -> Candidates:
     """Within constraints and domain, up to rounding."""
     model = net.model
-    states = [heavy(rng, (count, *s.shape)) for s in model.free_states]
+    states = [heavy(rng, (count, *shape)) for shape in net.shapes]
     x = np.concatenate([s.reshape(count, -1) for s in states], axis=1)
     offset = heavy(rng, (count, net.size))
     offset = np.where(np.any(offset, axis=1, keepdims=True), offset, 1.0)
-    raw = Candidates(draw(model, rng, count), _inputs(model, rng, count), x, offset)
+    raw = Candidates(draw(model, rng, count), _inputs(net, rng, count), x, offset)
     return allowed(net, raw)
 
 
-def _inputs(model: Model, rng: Rng, count: int) -> dict[str, Array]:
+def _inputs(net: Network, rng: Rng, count: int) -> dict[str, Array]:
+    model = net.model
     steps = model.solver.steps if isinstance(model.solver.steps, int) else 1
     result = {}
-    for u in model.inputs:
+    for u in net.held:
+        if isinstance(u, State):
+            result[u.name] = heavy(rng, (count, *u.shape))
+            continue
         total = count * steps if u.per_step else count
         flat = (
             tensors(u.shape, u.structure, rng, total, scale_range(model))
@@ -79,8 +83,8 @@ def allowed(net: Network, c: Candidates) -> Candidates:
     """The candidates moved into constraints and domain."""
     model = net.model
     weights, inputs, x, y = project(model, c.weights), dict(c.inputs), c.x, c.x + c.offset
-    inputs = into_domain(model, [("input", u.name) for u in model.inputs], inputs)
-    if model.domains:
+    inputs = into_domain(model, held_names(net), inputs)
+    if model.domains or (net.by is not None and net.by.structure):
         x, y = inside(net, x), inside(net, y)
     offset = y - x
     return Candidates(weights, inputs, x, np.where(np.any(offset, axis=1, keepdims=True), offset, c.offset))
@@ -88,16 +92,20 @@ def allowed(net: Network, c: Candidates) -> Candidates:
 
 def inside(net: Network, x: Array) -> Array:
     """States ``[batch, n]`` moved into the domain, up to rounding."""
-    model = net.model
-    states = dict(zip((s.name for s in model.free_states), unpack(x, net.shapes), strict=True))
-    moved = into_domain(model, [("state", n) for n in states], states)
+    states = dict(zip((n for _, n in net.moved), unpack(x, net.shapes), strict=True))
+    moved = into_domain(net.model, net.moved, states)
     return np.concatenate([moved[n].reshape(len(x), -1) for n in states], axis=1)
+
+
+def held_names(net: Network) -> list[tuple[str, str]]:
+    """What both runs share besides the weights, as pairs of ``state`` or ``input`` and name."""
+    return [("state" if isinstance(u, State) else "input", u.name) for u in net.held]
 
 
 def moved(net: Network, c: Candidates, rng: Rng, size: Array) -> Candidates:
     """Random changes, each tensor of each candidate by its own: a step, a factor, or nothing."""
     fixed = {p.name for p in net.model.params if p.structure in DISCRETE}
-    held = {u.name for u in net.model.inputs if u.structure in DISCRETE}
+    held = {u.name for u in net.model.inputs if u.structure in DISCRETE and u in net.held}
     again = rng.integers(0, len(c), size=1 + len(c) // 8)
     fresh = draw(net.model, rng, len(again)) if fixed else {}
 

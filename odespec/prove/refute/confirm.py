@@ -9,7 +9,7 @@ from decimal import DecimalException, localcontext
 import numpy as np
 
 from odespec.prove.refute.goal import Goal, decimal_norm, norm
-from odespec.prove.refute.mapping import Network, apply, read
+from odespec.prove.refute.mapping import Network, apply, arguments, read
 from odespec.prove.refute.uniqueness import uniquely_solvable
 from odespec.records import dataclass
 from odespec.weights.arithmetic import CONTEXT, DECIMAL, FLOAT, Array, Inexact
@@ -48,19 +48,25 @@ def confirm(
         return None
     if not _stands(net, goal, weights, inputs, x, y, ratio):
         return None
-    if net.runner.solves and not uniquely_solvable(net.runner, weights, inputs):
+    if net.runner.implicit and not _solvable(net, weights, inputs, x, y):
         return None
     return Confirmed(ratio, tuple(unpack(x, net.shapes)), tuple(unpack(y, net.shapes)))
 
 
+def _solvable(net: Network, weights: Mapping[str, Array], inputs: Mapping[str, Array], x: Array, y: Array) -> bool:
+    """Whether the equations of both runs have one solution each: for all states, at the inputs of either run."""
+    ends = (x,) if net.by is None else (x, y)
+    return all(uniquely_solvable(net.runner, weights, arguments(net, v, inputs)[1]) for v in ends)
+
+
 def obeys(net: Network, weights: Mapping[str, Array], inputs: Mapping[str, Array], x: Array, y: Array) -> bool:
     """Whether all arrays obey the model exactly, and the states differ."""
-    first, second = (unpack(v, net.shapes) for v in (x, y))
-    given = [inputs[u.name] for u in net.model.inputs]
-    if np.array_equal(x, y) or violations(net.model, weights, first, given):
+    model = net.model
+    (first, one), (second, two) = (arguments(net, v, inputs) for v in (x, y))
+    if np.array_equal(x, y) or violations(model, weights, first, [one[u.name] for u in model.inputs]):
         return False
-    alone = replace(net.model, params=(), constraints=())
-    return not violations(alone, {}, second, given)
+    alone = replace(model, params=(), constraints=())
+    return not violations(alone, {}, second, [two[u.name] for u in model.inputs])
 
 
 def float_ratio(
@@ -71,12 +77,12 @@ def float_ratio(
 
     images = []
     for v in (x, y):
-        states = unpack(v, net.shapes)
+        states, given = arguments(net, v, inputs)
         try:
-            final = run(net.runner.program, weights, states, [inputs[u.name] for u in net.model.inputs])
+            final = run(net.runner.program, weights, states, [given[u.name] for u in net.model.inputs])
         except ArithmeticError:
             return None
-        images.append(read(net, FLOAT, weights, [np.asarray(f) for f in final], inputs))
+        images.append(read(net, FLOAT, weights, [np.asarray(f) for f in final], given))
     with np.errstate(all="ignore"):
         ratio = float(norm(images[1] - images[0], goal.p) / norm(y - x, goal.p))
     return ratio if np.isfinite(ratio) else None

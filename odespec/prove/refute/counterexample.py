@@ -15,6 +15,7 @@ from odespec.prove.refute.quantities import QUANTITIES
 from odespec.records import dataclass
 
 if TYPE_CHECKING:
+    from odespec.ir.model import Model
     from odespec.program.step import StepProgram
     from odespec.weights.arithmetic import Array
 
@@ -37,6 +38,9 @@ class Counterexample:
     "output" or "flow" (then ``measured`` is the ratio nearest to the bound that the enclosure of both exact solutions
     leaves possible). ``spec``: the text of the file, ``files`` the others that it uses as (name, text),
     ``definitions`` its ``-D`` values.
+
+    For a claim ``by`` an input, ``x`` and ``y`` are the two values of that input, ``states`` is its name, and the free
+    states, common to both runs, are among the ``inputs``.
 
     ``quantity`` is what is measured: "ratio", or another entry of `odespec.prove.refute.quantities`. For those about
     single steps, ``step`` is the number of the step, and ``x`` (and ``y``, where there is a second) has all states.
@@ -79,6 +83,18 @@ class Counterexample:
     def violated(self, ratio: float) -> bool:
         """Whether a measured ratio breaks the claim."""
         return ratio > self.bound if self.side == "upper" else ratio < self.bound
+
+    def arguments(self, model: Model) -> tuple[tuple[list[Array], list[Array]], tuple[list[Array], list[Array]]]:
+        """The free states and the inputs, in order of declaration, of either run. Raises `BadCounterexample`."""
+        free = [s.name for s in model.free_states]
+        runs = []
+        for values in (self.x, self.y):
+            given = dict(self.inputs) | dict(zip(self.states, values, strict=True))
+            missing = [n for n in (*free, *(u.name for u in model.inputs)) if n not in given]
+            if missing:
+                raise BadCounterexample(f"`{missing[0]}` is missing")
+            runs.append(([given[n] for n in free], [given[u.name] for u in model.inputs]))
+        return runs[0], runs[1]
 
     def ratio(self, after_x: Sequence[Array], after_y: Sequence[Array]) -> float:
         """The ratio of distances for the images of x and y: the final states (or the output) of any back end."""
@@ -212,46 +228,67 @@ def replay_numpy(program: StepProgram, c: Counterexample) -> float:
     from odespec.weights.membership import violations
 
     model = program.model
-    if any(u.name not in c.inputs for u in model.inputs):
-        raise BadCounterexample("an input is missing")
-    inputs = [c.inputs[u.name] for u in model.inputs]
     if c.quantity != "ratio":
-        return _replay_quantity(program, c, inputs)
-    for states in (c.x, c.y):
-        broken = violations(model, c.weights, states, inputs)
+        if any(u.name not in c.inputs for u in model.inputs):
+            raise BadCounterexample("an input is missing")
+        return _replay_quantity(program, c, [c.inputs[u.name] for u in model.inputs])
+    for states, given in c.arguments(model):
+        broken = violations(model, c.weights, states, given)
         if broken:
             raise BadCounterexample(f"its arrays do not obey the spec: {broken[0]}")
     if c.subject == "flow":
         from odespec.prove.refute.flowpair import replay_flow
 
         return replay_flow(program, c)
-    return _replay_map(program, c, inputs)
+    return _replay_map(program, c)
 
 
 def _replay_quantity(program: StepProgram, c: Counterexample, inputs: Sequence[Array]) -> float:
-    from odespec.prove.refute.onestep import interpreted_step
+    from odespec.prove.refute.onestep import interpreted_map, interpreted_step
     from odespec.weights.membership import violations
 
+    if program.model.graphs:
+        program, inputs = _with_matrices(program, c)
     weights_only = replace(program.model, domains=(), states=())
     if broken := violations(weights_only, c.weights, (), inputs):
         raise BadCounterexample(f"its arrays do not obey the spec: {broken[0]}")
+    whole = QUANTITIES[c.quantity].whole
+    for states in (c.x, c.y) if whole else ():
+        if broken := violations(program.model, c.weights, states, inputs):
+            raise BadCounterexample(f"its arrays do not obey the spec: {broken[0]}")
+    step = interpreted_map(program, c) if whole else interpreted_step(program, c)
     try:
-        return QUANTITIES[c.quantity].measure(program.model, c, interpreted_step(program, c))
+        return QUANTITIES[c.quantity].measure(program.model, c, step)
     except ArithmeticError as error:
         raise BadCounterexample(f"it cannot be run: {error}") from None
 
 
-def _replay_map(program: StepProgram, c: Counterexample, inputs: Sequence[Array]) -> float:
+def _with_matrices(program: StepProgram, c: Counterexample) -> tuple[StepProgram, list[Array]]:
+    """The program with matrices in place of graphs, and all inputs. Raises `BadCounterexample`."""
+    from odespec.prove.refute.graphs import as_matrices, graph_violations
+    from odespec.weights.evaluate import Unsupported
+
+    if broken := graph_violations(program.model, c.inputs):
+        raise BadCounterexample(f"its arrays do not obey the spec: {broken[0]}")
+    try:
+        model = as_matrices(program.model)
+    except Unsupported as error:
+        raise BadCounterexample(f"it cannot be run: {error}") from None
+    return replace(program, model=model), [c.inputs[u.name] for u in model.inputs]
+
+
+def _replay_map(program: StepProgram, c: Counterexample) -> float:
     from odespec.program.interpret import run
     from odespec.prove.refute.mapping import network, read
     from odespec.weights.arithmetic import FLOAT
 
     net = network(program, c.subject)
     images = []
-    for states in (c.x, c.y):
+    for states, given in c.arguments(program.model):
         try:
-            final = run(program, c.weights, list(states), inputs)
+            final = run(program, c.weights, states, given)
         except ArithmeticError as error:
             raise BadCounterexample(f"it cannot be run: {error}") from None
-        images.append([read(net, FLOAT, c.weights, final, c.inputs)])
+        named = {u.name: v for u, v in zip(program.model.inputs, given, strict=True)}
+        images.append([read(net, FLOAT, c.weights, final, named)])
     return c.ratio(*images)

@@ -49,6 +49,8 @@ def refute(program: StepProgram, claim: Claim, *, seed: int = 0, budget: Budget 
     if claim.subject == "flow":
         from odespec.prove.refute.flowpair import refute_flow
 
+        if claim.by is not None:
+            return None
         return refute_flow(program.model, claim, seed=seed, budget=budget)
     sides = goals(program.model, claim)
     try:
@@ -60,7 +62,7 @@ def refute(program: StepProgram, claim: Claim, *, seed: int = 0, budget: Budget 
 def _refute_map(
     program: StepProgram, claim: Claim, sides: tuple[Goal, ...], seed: int, budget: Budget
 ) -> Counterexample | None:
-    full = network(program, claim.subject)
+    full = network(program, claim.subject, claim.by)
     for small, effort in levels(program.model, full, claim.subject, budget.effort, budget.sizes, budget.operations):
         for side, goal in enumerate(sides):
             rng = np.random.default_rng([seed, small.size, side])

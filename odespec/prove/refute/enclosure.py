@@ -56,10 +56,18 @@ def flow(model: Model, weights: Values, inputs: Values) -> Flow:
     return Flow(model, plan(model.field), states, weights, inputs)
 
 
-def ratio_bounds(f: Flow, goal: Goal, x: Array, y: Array) -> tuple[float, float] | None:
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The metrics, matrices of decimals, in which differences of all states, and of the free states, are measured."""
+
+    whole: Array
+    free: Array
+
+
+def ratio_bounds(f: Flow, goal: Goal, x: Array, y: Array, metric: Metric | None = None) -> tuple[float, float] | None:
     """Lower and upper bound of the ratio of distances of the exact solutions from two free initial states ``[n]``.
 
-    None where the field is of no kind that can be enclosed.
+    None where the field is of no kind that can be enclosed. In a metric the norm of the goal is not looked at.
     """
     try:
         timed = any(n == TIME for n in f.field.nodes)
@@ -68,8 +76,8 @@ def ratio_bounds(f: Flow, goal: Goal, x: Array, y: Array) -> tuple[float, float]
         return None
     try:
         if not timed and all(b.linear for b in bounds):
-            return _linear(f, goal, x, y, [b.size for b in bounds])
-        return _nonlinear(f, goal, x, y, bounds)
+            return _linear(f, goal, x, y, [b.size for b in bounds], metric)
+        return _nonlinear(f, goal, x, y, bounds, metric)
     except (Unsupported, Inexact, DecimalException, OverflowError, FloatingPointError):
         return None
 
@@ -109,7 +117,7 @@ def _ordinary(f: Flow) -> bool:
 # --- linear fields -------------------------------------------------------------
 
 
-def _linear(f: Flow, goal: Goal, x: Array, y: Array, sizes: list[float]) -> tuple[float, float]:
+def _linear(f: Flow, goal: Goal, x: Array, y: Array, sizes: list[float], metric: Metric | None) -> tuple[float, float]:
     with localcontext(CONTEXT):
         ends = [DECIMAL.cast(v) for v in (x, y)]
         first, second = (_start(f, DECIMAL, v) for v in ends)
@@ -117,9 +125,18 @@ def _linear(f: Flow, goal: Goal, x: Array, y: Array, sizes: list[float]) -> tupl
         length = decimal(duration(f.model)) / f.pieces
         for k in range(f.pieces):
             difference = _exponential(f, k, difference, length, sizes[k])
-        ratio = decimal_norm(difference, goal.p) / decimal_norm(ends[1] - ends[0], goal.p)
+        after = _length(difference, goal, None if metric is None else metric.whole)
+        ratio = after / _length(ends[1] - ends[0], goal, None if metric is None else metric.free)
         low, high = ratio * (1 - Decimal("1e-25")), ratio * (1 + Decimal("1e-25"))
     return _below(low), _above(high)
+
+
+def _length(difference: Array, goal: Goal, metric: Array | None) -> Decimal:
+    """Of a vector of decimals."""
+    if metric is None:
+        return decimal_norm(difference, goal.p)
+    square: Decimal = difference @ metric @ difference
+    return square.sqrt()
 
 
 def _exponential(f: Flow, k: int, v: Array, length: Decimal, size: float) -> Array:
@@ -168,7 +185,9 @@ SAMPLES = (4_000, 40_000, 200_000)
 """How many times the defect is looked at, over the whole interval, until the bounds are tight enough."""
 
 
-def _nonlinear(f: Flow, goal: Goal, x: Array, y: Array, bounds: list[_Slopes]) -> tuple[float, float] | None:
+def _nonlinear(
+    f: Flow, goal: Goal, x: Array, y: Array, bounds: list[_Slopes], metric: Metric | None
+) -> tuple[float, float] | None:
     length = float(duration(f.model)) / f.pieces
     growth = sum(max(b.mu, 0.0) * length for b in bounds)
     if growth > 25 or max(b.size for b in bounds) * length > 2000:
@@ -176,9 +195,8 @@ def _nonlinear(f: Flow, goal: Goal, x: Array, y: Array, bounds: list[_Slopes]) -
     result = None
     for samples in SAMPLES:
         ends, errors = zip(*(_enclosed(f, v, bounds, samples) for v in (x, y)), strict=True)
-        before = float(norm(y - x, goal.p))
-        error = sum(errors) * (sqrt(len(ends[0])) if goal.p == 1 else 1.0)
-        after = float(norm(ends[1] - ends[0], goal.p))
+        before, after, scale = _measured(goal, y - x, ends[1] - ends[0], metric)
+        error = sum(errors) * scale
         low, high = (after * (1 - ROUNDING) - error) / before, (after * (1 + ROUNDING) + error) / before
         result = (low * (1 - ROUNDING), high * (1 + ROUNDING))
         if low > goal.target or high < goal.target or not np.isfinite(error):
@@ -187,6 +205,16 @@ def _nonlinear(f: Flow, goal: Goal, x: Array, y: Array, bounds: list[_Slopes]) -
         if not goal.excess(middle) > 0:
             break
     return result
+
+
+def _measured(goal: Goal, start: Array, end: Array, metric: Metric | None) -> tuple[float, float, float]:
+    """Both distances, and by how much an error in the 2-norm counts in theirs."""
+    if metric is None:
+        scale = sqrt(len(end)) if goal.p == 1 else 1.0
+        return float(norm(start, goal.p)), float(norm(end, goal.p)), scale
+    free, whole = metric.free.astype(float), metric.whole.astype(float)
+    scale = sqrt(float(np.linalg.norm(whole))) * (1 + ROUNDING)
+    return sqrt(float(start @ free @ start)), sqrt(float(end @ whole @ end)), scale
 
 
 def _enclosed(f: Flow, x: Array, bounds: list[_Slopes], samples: int) -> tuple[Array, float]:
@@ -265,4 +293,4 @@ def _sizes(v: Array) -> Array:
     return np.asarray(np.sqrt(np.sum(v * v, axis=-1)))
 
 
-__all__ = ["Flow", "flow", "ratio_bounds"]
+__all__ = ["Flow", "Metric", "flow", "ratio_bounds"]

@@ -41,7 +41,8 @@ def levels(
             continue
         seen.add(key)
         try:
-            small = full if size is None else network(lower(own), subject)
+            by = None if full.by is None else full.by.name
+            small = full if size is None else network(lower(own, history=True), subject, by)
         except NotLowered:
             continue
         yield small, _affordable(small, effort, operations)
@@ -50,6 +51,7 @@ def levels(
 def _affordable(net: Network, effort: Effort, operations: int) -> Effort:
     """Fewer rounds for tiny sizes, where little can hide, and for long or wide programs."""
     nodes = len(net.runner.update.nodes) + 150 * sum(len(p.nodes) for _, p in net.runner.solves)
+    nodes += 100 * sum(n.op == "phi" for n in net.runner.update.nodes)
     entries = sum(prod(p.shape) * (net.runner.program.steps if p.per_step else 1) for p in net.model.params)
     operators = sum(prod(n.shape) for r in net.model.constraints for n in postorder(r.operand) if n.op == "conv")
     width = (1 + net.size / 12 + entries / 100 + operators / 10) * effort.starts / 12
@@ -72,11 +74,11 @@ def realised(
 ) -> tuple[Confirmed, dict[str, Array], dict[str, Array]] | None:
     """The plainest arrays at full size that show the candidate's violation beyond doubt."""
     for plain in plainer(small, goal, candidate):
-        weights, inputs = _embedded(full, small, plain)
+        weights, inputs = embedded(full, small, plain)
         member = exactly(full.model, weights)
         if member is None:
             continue
-        x, y = (_embedded_states(full, small, v) for v in (plain.x[0], plain.x[0] + plain.offset[0]))
+        x, y = (embedded_states(full, small, v) for v in (plain.x[0], plain.x[0] + plain.offset[0]))
         confirmed = check(member, inputs, x, y)
         if confirmed is not None:
             return confirmed, member, inputs
@@ -124,16 +126,24 @@ def _rounder(digits: int) -> Callable[[Array], Array]:
     return lambda v: np.asarray(np.round(v * 2.0**digits) / 2.0**digits)
 
 
-def _embedded(full: Network, small: Network, c: Candidates) -> tuple[dict[str, Array], dict[str, Array]]:
+def embedded(full: Network, small: Network, c: Candidates) -> tuple[dict[str, Array], dict[str, Array]]:
     if small is full:
         return {n: w[0] for n, w in c.weights.items()}, {n: u[0] for n, u in c.inputs.items()}
     steps, relations = full.runner.program.steps, full.model.constraints
     weights = {p.name: embed(p, c.weights[p.name][0], steps, relations) for p in full.model.params}
-    inputs = {u.name: embed(u, c.inputs[u.name][0], steps, full.model.domains) for u in full.model.inputs}
+    inputs = {u.name: _embedded_input(u, c.inputs[u.name][0], steps, full.model) for u in full.held}
     return weights, inputs
 
 
-def _embedded_states(full: Network, small: Network, x: Array) -> Array:
+def _embedded_input(declared: State | Input, small: Array, steps: int, model: Model) -> Array:
+    if isinstance(declared, Input):
+        return embed(declared, small, steps, model.domains)
+    whole = np.zeros(declared.shape)
+    whole[tuple(slice(0, n) for n in small.shape)] = small
+    return whole
+
+
+def embedded_states(full: Network, small: Network, x: Array) -> Array:
     parts = []
     for shape, value in zip(full.shapes, unpack(x, small.shapes), strict=True):
         whole = np.zeros(shape)
@@ -146,7 +156,6 @@ def described(
     full: Network, claim: Claim, goal: Goal, confirmed: Confirmed, weights: dict[str, Array], inputs: dict[str, Array]
 ) -> Counterexample:
     model = full.model
-    given = [inputs[u.name] for u in model.inputs]
     return Counterexample(
         model=model.name,
         claim=claim.text,
@@ -155,12 +164,14 @@ def described(
         p=goal.p,
         bound=goal.target,
         measured=confirmed.ratio,
-        sentence=sentence(model, goal, weights, given, confirmed.x, confirmed.y, confirmed.ratio, claim.subject),
+        sentence=sentence(
+            model, goal, weights, inputs, confirmed.x, confirmed.y, confirmed.ratio, claim.subject, claim.by
+        ),
         weights=weights,
         inputs=inputs,
         x=confirmed.x,
         y=confirmed.y,
-        states=tuple(s.name for s in model.free_states),
+        states=tuple(name for _, name in full.moved),
         spec=model.source.text,
         spec_name=model.source.name,
     )

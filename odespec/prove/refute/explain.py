@@ -18,18 +18,24 @@ def sentence(
     model: Model,
     goal: Goal,
     weights: Mapping[str, Array],
-    inputs: Sequence[Array],
+    inputs: Mapping[str, Array],
     x: Sequence[Array],
     y: Sequence[Array],
     ratio: float,
     subject: str = "map",
+    by: str | None = None,
 ) -> str:
-    """``with W = [[1]] (zero elsewhere), b = 0, x = 1 and x = 0 …``: the arrays at their smallest size."""
+    """``with W = [[1]] (zero elsewhere), b = 0, x = 1 and x = 0 …``: the arrays at their smallest size.
+
+    ``by``: the input of which x and y are the two values; then the free states are among the inputs.
+    """
     parts = [_named(p.name, weights[p.name], p.per_step) for p in model.params]
-    parts += [_named(u.name, v, u.per_step) for u, v in zip(model.inputs, inputs, strict=True)]
+    parts += [_named(u.name, inputs[u.name], u.per_step) for u in model.inputs if u.name != by]
+    parts += [_named(s.name, inputs[s.name], False) for s in model.free_states if by is not None]
+    names = [s.name for s in model.free_states] if by is None else [by]
     starts = [
-        f"{s.name} = {show(a)} or {show(b)}" if not np.array_equal(a, b) else f"{s.name} = {show(a)}"
-        for s, a, b in zip(model.free_states, x, y, strict=True)
+        f"{name} = {show(a)} or {show(b)}" if not np.array_equal(a, b) else f"{name} = {show(a)}"
+        for name, a, b in zip(names, x, y, strict=True)
     ]
     given = ", ".join([*(p for p in parts if p), *starts])
     before = _distance(x, y, goal.p)

@@ -39,7 +39,7 @@ FAINT = 1e-4
 def refute_flow(model: Model, claim: Claim, *, seed: int, budget: Budget) -> Counterexample | None:
     """A pair of solutions that breaks a distance claim about the flow; None if none is enclosed."""
     try:
-        full = network(lower(_integrable(model)), "map")
+        full = network(lower(integrable(model)), "map")
     except (NotLowered, TypeError):
         return None
     try:
@@ -49,7 +49,7 @@ def refute_flow(model: Model, claim: Claim, *, seed: int, budget: Budget) -> Cou
 
 
 def _refute(full: Network, claim: Claim, seed: int, budget: Budget) -> Counterexample | None:
-    model, sides = _moderate(full.model), goals(full.model, claim)
+    model, sides = moderate(full.model), goals(full.model, claim)
     most = replace(budget.effort, faint=FAINT)
     for small, effort in levels(model, full, "map", most, budget.sizes, budget.operations) if sides else ():
         for side, goal in enumerate(sides):
@@ -62,7 +62,7 @@ def _refute(full: Network, claim: Claim, seed: int, budget: Budget) -> Counterex
     return None
 
 
-def _integrable(model: Model) -> Model:
+def integrable(model: Model) -> Model:
     """The model with the classical method; data ``per step`` keep their steps, with a method of order five."""
     steps = model.solver.steps
     varying = any(p.per_step for p in model.params) or any(u.per_step for u in model.inputs)
@@ -70,7 +70,7 @@ def _integrable(model: Model) -> Model:
     return replace(model, solver=replace(model.solver, name=name, steps=count, options=(), tableau=None))
 
 
-def _moderate(model: Model) -> Model:
+def moderate(model: Model) -> Model:
     """The model with bounds for matrices that have none: solutions that grow without measure cannot be enclosed."""
     limits, _ = read_limits(model.constraints)
     bound = Fraction(3) / max(Fraction(1), Fraction(float(duration(model))).limit_denominator(1000))

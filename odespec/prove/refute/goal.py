@@ -31,8 +31,8 @@ class Goal:
 
 
 def goals(model: Model, claim: Claim) -> tuple[Goal, ...]:
-    """The sides of a claim about distances from the initial states; none where the claim is of another kind."""
-    if claim.metric is not None or claim.mean_square or claim.by is not None:
+    """The sides of a claim about distances; none where the claim is of another kind."""
+    if claim.metric is not None or claim.mean_square:
         return ()
     if claim.name == "nonexpansive":
         return (Goal("upper", claim.norm, Decimal(1)),)

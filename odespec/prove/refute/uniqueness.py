@@ -22,23 +22,25 @@ from odespec.weights.steps import Runner, step_leaves
 Ball = tuple[Array, Array]
 """The derivative of a tensor by the unknowns: middle and radius, each ``[n, *shape]``."""
 ROOM = 1e-6
-DEPENDENT = ("state", "stage")
+DEPENDENT = ("state", "stage", "past")
 
 
 def uniquely_solvable(runner: Runner, weights: Mapping[str, Array], inputs: Mapping[str, Array]) -> bool:
     """Whether every group of implicit equations is shown to have at most one solution, at every step."""
     model, program = runner.program.model, runner.program
     held = {("param", n): w for n, w in weights.items()} | {("input", n): u for n, u in inputs.items()}
-    timed = any(n.op == "time" for _, prepared in runner.solves for n in prepared.nodes)
+    groups = [*runner.solves, *(runner.begin[1] if runner.begin is not None else ())]
+    timed = any(n.op == "time" for _, prepared in groups for n in prepared.nodes)
+    first = 0 if runner.program.begin is None else runner.program.begin.steps
     seen = set()
     for k in range(program.steps):
         leaves = step_leaves(model, held, k)
-        key = (k if timed else 0, *(v.tobytes() for v in leaves.values()))
+        key = (k if timed else min(k, first), *(v.tobytes() for v in leaves.values()))
         if key in seen:
             continue
         seen.add(key)
         leaves["time", None] = np.asarray(float(program.start + program.h * k))
-        if not all(_regular(group, prepared, leaves) for group, prepared in runner.solves):
+        if not all(_regular(group, prepared, leaves) for group, prepared in runner.at(k)[1]):
             return False
     return True
 

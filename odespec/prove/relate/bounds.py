@@ -15,6 +15,7 @@ from odespec.exact import Real, enclose, root
 from odespec.ir.expr import Convolution, Expr, depends_on, leaves
 from odespec.ir.model import Model, Relation
 from odespec.ir.ranges import REAL, magnitude, meet
+from odespec.prove.relate import arrays, exponentials
 from odespec.prove.relate.intervals import Bound, Intervals, least, lower, upper
 from odespec.prove.relate.operators import Algebra, Atom, NoRelation, Polynomial, Shapes, Word
 from odespec.prove.relate.words import text
@@ -22,7 +23,7 @@ from odespec.records import dataclass
 
 MAX_NORM2 = Fraction(10**6)
 ONE = Fraction(1)
-MOVING = ("state", "stage", "noise", "initial")
+MOVING = ("state", "stage", "past", "noise", "initial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Knowledge:
         self.intervals = Intervals(relations, time)
         self._structures = {(op, x.name): x.structure for op, xs in _declared(model) for x in xs if x.structure}
         self._copied = {(op, x.name) for op, xs in _declared(model) for x in xs if x.per_step}
+        self._degrees = {r.operand.data: upper(r.upper) for r in model.constraints if r.quantity == "degree"}
         self._sizes: dict[Expr, _Sizes] = {}
         self._memo: dict[Atom, Facts] = {}
         self.compounds: list[Compound] = []
@@ -99,6 +101,8 @@ class Knowledge:
         e = atom.expr
         if atom.kind != "matrix" or e is None or atom.outs != atom.ins:
             return 0
+        if e.op == "exponential":
+            return exponentials.facts(self, atom).symmetry
         while e.op == "offdiag":
             e = e.args[0]
         structure = self._structures.get((e.op, e.data))
@@ -112,6 +116,8 @@ class Knowledge:
         e = atom.expr
         if atom.kind == "sum":
             return Fraction(prod(atom.ins), prod(atom.outs)) if adjoint else None
+        if e is not None and e.op == "exponential" and atom.kind == "matrix":
+            return exponentials.facts(self, atom).gram
         if e is None or atom.kind != "matrix" or self._structures.get((e.op, e.data)) != "orthogonal":
             return None
         tall, wide = e.shape[0] >= e.shape[1], e.shape[0] <= e.shape[1]
@@ -185,6 +191,8 @@ class Knowledge:
         if atom.kind == "sum":
             return Facts(0, cogram, cogram=cogram, cofloor2=cogram or Fraction(0))
         assert atom.expr is not None
+        if atom.expr.op == "exponential":
+            return exponentials.facts(self, atom)
         if atom.kind in ("entries", "scalar"):
             inside = self.intervals.of(atom.expr)
             return Facts(1, _square(inside), low=inside.lower, high=inside.upper)
@@ -213,6 +221,10 @@ class Knowledge:
         spectrum = meet(sizes.spectrum, self._spectrum(e)) if symmetry == 1 else REAL
         squares = [None if sizes.two is None else sizes.two**2, _square(spectrum)]
         squares.append(None if one is None or inf is None else one * inf)
+        if e.op == "array" and len(e.shape) == 2:
+            squares.append(arrays.norm2(_rows(e)))
+        if e.op == "conv":
+            squares.append(self._kernel_norm2(e))
         if len(e.shape) == 2:
             squares.append(None if inf is None else e.shape[0] * inf**2)
             squares.append(None if one is None else e.shape[1] * one**2)
@@ -226,6 +238,46 @@ class Knowledge:
             spectrum.lower,
             spectrum.upper,
         )
+
+    def _kernel_norm2(self, e: Expr) -> Bound:
+        """From the norm of all entries of a kernel.
+
+        At every frequency the symbol is the sum over the taps of matrices times numbers of modulus one: its norm is at
+        most the sum of their Euclidean norms, and that at most sqrt(taps) times the Euclidean norm of all. Zeros at the
+        border and strides only leave entries out of a larger convolution; a reflection repeats some.
+        """
+        kernel, how = e.args[0], e.data
+        assert isinstance(how, Convolution)
+        if how.padding == "reflect":
+            return None
+        taps = {2: prod(kernel.shape[2:]), 1: 1}
+        return least(
+            None,
+            *(
+                taps[r.p] * (upper(r.upper) or Fraction(0)) ** 2
+                for r in self._bounds
+                if r.quantity == "norm" and r.operand == kernel and r.p in (1, 2) and r.upper is not None
+            ),
+        )
+
+    def sums(self, atom: Atom) -> tuple[Bound, Bound]:
+        """Bounds of the norms 1 and inf of an atom: the largest sum of a column's, of a row's absolute entries."""
+        e = atom.expr
+        if e is None:
+            return None, None
+        if atom.kind in ("entries", "scalar"):
+            size = magnitude(self.intervals.of(e))
+            return size, size
+        if atom.kind != "matrix":
+            return None, None
+        while e.op == "offdiag":
+            e = e.args[0]
+        one, inf = self._sizes.get(e, _Sizes()).one, self._sizes.get(e, _Sizes()).inf
+        for o, i in self._entry_norms(e):
+            one, inf = least(one, o), least(inf, i)
+        if self.symmetry(atom):
+            one = inf = least(one, inf)
+        return one, inf
 
     def _entry_norms(self, e: Expr) -> list[tuple[Bound, Bound]]:
         """Bounds of the norms 1 and inf from entries and structures."""
@@ -265,9 +317,18 @@ class Knowledge:
             return Interval(Fraction(0), None)
         if structure == "diagonal":
             return self.intervals.of(e)
-        if e.op == "laplacian":
-            return Interval(Fraction(0), Fraction(2) if e.data else None)
+        if e.op in ("laplacian", "adjacency"):
+            return self._graph_spectrum(e)
+        if e.op == "array":
+            return arrays.eigenvalues(_rows(e))
         return REAL
+
+    def _graph_spectrum(self, e: Expr) -> Interval:
+        """Gershgorin's circles, where the degree of a node is the sum of the weights of its edges."""
+        degree = Fraction(1) if e.data else self._degrees.get(e.args[0].data)
+        if e.op == "laplacian":
+            return Interval(Fraction(0), None if degree is None else 2 * degree)
+        return REAL if degree is None else Interval(-degree, degree)
 
 
 def _declared(model: Model) -> tuple[tuple[str, tuple], ...]:  # type: ignore[type-arg]

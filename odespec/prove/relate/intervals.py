@@ -36,6 +36,11 @@ class Intervals:
             self.cover((e,))
         return self._memo[e]
 
+    def assume(self, e: Expr, inside: Interval) -> None:
+        """Enclose an expression (a state that a proved invariant keeps in a box) from now on."""
+        self._known[e] = meet(self._known.get(e, REAL), inside)
+        self._memo.clear()
+
     def _learn(self, relation: Relation) -> None:
         """Bounds of a parameter's or input's entries; a norm, whichever, bounds every entry."""
         e, interval = relation.operand, Interval(lower(relation.lower), upper(relation.upper))

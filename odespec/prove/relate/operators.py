@@ -200,8 +200,10 @@ class Algebra:
             return {}
         if e.op == "add" and e.args[0].shape == e.args[1].shape:
             return checked(sum_of(*below))
-        if e.op in ("matmul", "mul") and _linear(e):
+        if (e.op in ("matmul", "mul") and _linear(e)) or e.op == "compose":
             return self.product(*below)
+        if e.op == "lifted" and e.data == "first":  # words act on the first axes, whatever stands behind
+            return below[0]
         if e.op == "transpose":
             return self.transpose(below[0])
         if e.op == "diag" and len(e.args[0].shape) == 1:
@@ -269,7 +271,9 @@ def _outer(e: Expr) -> list[Expr]:
 
 
 def _inner(e: Expr) -> tuple[Expr, ...]:
-    if e.op == "transpose" or (e.op == "add" and (not e.shape or e.args[0].shape == e.args[1].shape)):
+    if e.op in ("transpose", "compose") or (e.op == "lifted" and e.data == "first"):
+        return e.args
+    if e.op == "add" and (not e.shape or e.args[0].shape == e.args[1].shape):
         return e.args
     if e.op in ("mul", "matmul") and (not e.shape or _linear(e)):
         return e.args

@@ -14,7 +14,7 @@ from odespec.prove.relate.bounds import MAX_NORM2, Knowledge
 from odespec.prove.relate.chains import Chains
 from odespec.prove.relate.families import Families
 from odespec.prove.relate.operators import Letter, NoRelation
-from odespec.prove.relate.recipes import Difference, Recipe
+from odespec.prove.relate.recipes import Difference, Recipe, Times
 from odespec.prove.relate.rules import difference
 from odespec.prove.relate.symbols import Step, Symbols
 from odespec.prove.relate.words import text
@@ -39,6 +39,7 @@ class Reader:
         self.moving: dict[Expr, Vector] = {}
         self.step = 0
         self._memo: dict[Expr, Vector] = {}
+        self._rests: dict[tuple[Expr, int], Vector] = {}
 
     # --- walking ---------------------------------------------------------------
 
@@ -92,6 +93,16 @@ class Reader:
         self._laws.append((z, p, slope, why))
         return p
 
+    def remainder(self, name: str, factor: Expr, i: int) -> Vector:
+        """A number in [-1, 1], the value of a scalar expression, times a symbol."""
+        if (factor, i) not in self._rests:
+            z: Vector = ((i, ONE),)
+            symbol = self.symbols.items[i]
+            rest = self.symbols.new(f"{name} {symbol.name}", symbol.shape, Times(factor, 0, z, self.step))
+            self._rests[factor, i] = rest
+            self._on_remainder(z, rest)
+        return self._rests[factor, i]
+
     def gradient(self, node: Expr, z: Vector, high: Fraction, why: str) -> Vector:
         """A new vector ``H z``, H symmetric with eigenvalues in [0, high]."""
         p = self.symbols.new(text(node, 24), node.shape, Difference(node, self.step))
@@ -110,6 +121,8 @@ class Reader:
     def _on_step(self, step: Step) -> None:
         """Multiplication by given entries or by a scalar is elementwise too: it may belong to a chain."""
         atom = step.letter.atom
+        if atom.expr is not None and atom.expr.op == "exponential":
+            return  # its range is in the relations of operators; the products with all of a chain would be too many
         if atom.kind in ("entries", "scalar"):
             facts = self.knowledge.facts(atom)
             if facts.low is not None or facts.high is not None:

@@ -6,6 +6,7 @@ What a certificate rests on beyond arithmetic is that its relations hold for the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from odespec.program.operators import Array, Operator
 from odespec.prove.gram.expand import Constraint, expand
 from odespec.prove.gram.problem import Form, GramProblem, Relation, Vector
 from odespec.prove.relate.operators import Atom
-from odespec.prove.relate.recipes import Applied, Difference, Recipe, Remainder, Times
+from odespec.prove.relate.recipes import Applied, Difference, Recipe, Remainder, Solved, Times, Value
 from odespec.prove.relate.relations import Reading
 from odespec.records import dataclass
 
@@ -77,12 +78,14 @@ def _values(recipes: Sequence[Recipe], runs: tuple[Run, Run]) -> Values:
     """The values of all expressions that recipes name, by expression, step and run."""
     wanted: dict[tuple[int, int], list[Expr]] = {}
     for r in recipes:
-        if isinstance(r, Difference):
+        if isinstance(r, Difference | Solved):
             wanted.setdefault((r.step, 0), []).append(r.expr)
             wanted.setdefault((r.step, 1), []).append(r.expr)
+        elif isinstance(r, Value):
+            wanted.setdefault((r.step, 0), []).append(r.expr)
         elif isinstance(r, Times):
             wanted.setdefault((r.step, r.run), []).append(r.expr)
-        elif isinstance(r, Applied) and r.atom.expr is not None:
+        if isinstance(r, Applied | Solved) and r.atom.expr is not None:
             wanted.setdefault((r.atom.copy, 0), []).append(r.atom.expr)
     return {
         (e, step, run): value
@@ -94,12 +97,18 @@ def _values(recipes: Sequence[Recipe], runs: tuple[Run, Run]) -> Values:
 def _made(recipe: Recipe, made: list[Array], values: Values) -> Array:
     if isinstance(recipe, Difference):
         return np.asarray(values[recipe.expr, recipe.step, 0] - values[recipe.expr, recipe.step, 1])
+    if isinstance(recipe, Value):
+        return np.asarray(values[recipe.expr, recipe.step, 0])
     if isinstance(recipe, Times):
         return _times(values[recipe.expr, recipe.step, recipe.run], _combined(recipe.of, made))
     if isinstance(recipe, Remainder):
         low, high = enclose(recipe.value, 192)
         return float(((low + high) / 2 - recipe.middle) / recipe.half) * made[recipe.of]
-    return _applied(recipe, _combined(recipe.of, made), values)
+    if isinstance(recipe, Solved):
+        value = None if recipe.atom.expr is None else values[recipe.atom.expr, recipe.atom.copy, 0]
+        return solved(recipe.atom, value, values[recipe.expr, recipe.step, 0] - values[recipe.expr, recipe.step, 1])
+    value = None if recipe.atom.expr is None else values[recipe.atom.expr, recipe.atom.copy, 0]
+    return applied(recipe.atom, recipe.adjoint, recipe.last, value, _combined(recipe.of, made))
 
 
 def _combined(v: Vector, made: list[Array]) -> Array:
@@ -111,19 +120,29 @@ def _times(factor: Array, x: Array) -> Array:
     return np.asarray(factor * x)
 
 
-def _applied(recipe: Applied, x: Array, values: Values) -> Array:
-    atom = recipe.atom
-    value = None if atom.expr is None else values[atom.expr, atom.copy, 0]
+def applied(atom: Atom, adjoint: bool, last: bool, value: Any, x: Array) -> Array:
+    """An atom of a given value (None: it has no expression), or its adjoint, applied on the first axes or on the last."""
     if atom.kind == "scalar":
         return _times(np.asarray(value), x)
     operator = _operator(atom, value)
-    if recipe.adjoint:
+    if adjoint:
         operator = operator.transposed
-    if recipe.last:
+    if last:
         return operator.forward(x)
     kept = x.ndim - len(operator.input)
     moved = operator.forward(np.moveaxis(x, range(len(operator.input), x.ndim), range(kept)))
     return np.moveaxis(moved, range(kept), range(len(operator.output), moved.ndim))
+
+
+def solved(atom: Atom, value: Any, x: Array) -> Array:
+    """The q with ``atom @ q = x``; nan where there is none."""
+    shape = x.shape
+    units = np.eye(prod(shape)).reshape(*shape, -1)
+    matrix = applied(atom, False, False, value, units).reshape(prod(shape), -1)
+    try:
+        return np.asarray(np.linalg.solve(matrix, x.ravel()).reshape(shape))
+    except np.linalg.LinAlgError:
+        return np.full(shape, np.nan)
 
 
 def _operator(atom: Atom, value: Any) -> Operator:
@@ -175,4 +194,4 @@ def _defect(constraint: Constraint, products: _Products) -> float:
     return max(0.0, -float(np.linalg.eigvalsh(matrix)[0]) / scale)
 
 
-__all__ = ["Defect", "Realised", "Run", "defects", "ratio", "realise"]
+__all__ = ["Defect", "Realised", "Run", "applied", "defects", "ratio", "realise", "solved"]

@@ -52,4 +52,21 @@ class Remainder:
     of: int
 
 
-Recipe = Difference | Applied | Times | Remainder
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """The q with ``atom @ q`` equal to the difference of an expression in the two runs, on the first axes."""
+
+    atom: Atom
+    expr: Expr
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The value of an expression in the first run: a problem about one run alone."""
+
+    expr: Expr
+    step: int = 0
+
+
+Recipe = Value | Difference | Applied | Times | Remainder | Solved

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
 from odespec.activations import Interval
@@ -23,11 +23,17 @@ from odespec.records import dataclass
 __all__ = [
     "NoRelation",
     "Reading",
+    "Settled",
+    "assemble",
     "flow_problem",
+    "knowledge",
     "read_flow",
     "read_solvability",
     "read_step",
+    "settle",
+    "smallest",
     "solvability_problem",
+    "stage_name",
     "step_problem",
 ]
 
@@ -76,17 +82,17 @@ def solvability_problem(program: StepProgram) -> GramProblem | None:
 
 def read_solvability(program: StepProgram) -> Reading | None:
     """As `solvability_problem`, with the recipes of its vectors."""
-    return _smallest(lambda p: _read_solvability(program, p), False) if program.solves else None
+    return smallest(lambda p: _read_solvability(program, p), False) if program.solves else None
 
 
 def _read_solvability(program: StepProgram, plain: bool) -> Reading:
-    reader = Reader(_knowledge(program), plain=plain)
+    reader = Reader(knowledge(program), plain=plain)
     unknowns = [u for s in program.solves for u in s.unknowns]
-    found = {u: reader.leaf(u, _stage_name(program.model, u)) for u in unknowns}
+    found = {u: reader.leaf(u, stage_name(program.model, u)) for u in unknowns}
     reader.moving = dict(found)
     values = reader.read(v for s in program.solves for v in s.values)
     residuals = [combine((1, found[u]), (-1, v)) for u, v in zip(unknowns, values, strict=True)]
-    return _assemble("solvability", reader, [(y, y) for y in found.values()], [(r, r) for r in residuals])
+    return assemble("solvability", reader, [(y, y) for y in found.values()], [(r, r) for r in residuals])
 
 
 def read_step(
@@ -96,10 +102,13 @@ def read_step(
 
     Operators are applied to basis vectors; where that makes too many, or with ``plain``, to whole vectors.
     """
-    return _smallest(lambda p: _read_step(program, lower, steps, at, p), plain)
+    if program.memory:
+        raise NoRelation("a multistep method remembers earlier steps: one step says nothing alone")
+    return smallest(lambda p: _read_step(program, lower, steps, at, p), plain)
 
 
-def _smallest(read: Callable[[bool], Reading], plain: bool) -> Reading:
+def smallest(read: Callable[[bool], Reading], plain: bool = False) -> Reading:
+    """What is read with operators applied to basis vectors; where that makes too many, or with ``plain``, to whole ones."""
     if plain:
         return read(True)
     try:
@@ -110,23 +119,23 @@ def _smallest(read: Callable[[bool], Reading], plain: bool) -> Reading:
 
 def _read_step(program: StepProgram, lower: bool, steps: int, at: int | None, plain: bool) -> Reading:
     states = _states(program.model)
-    reader = Reader(_knowledge(program), plain=plain)
+    reader = Reader(knowledge(program), plain=plain)
     start = [reader.leaf(s, f"e[{s.data}]") for s in states]
     now = list(start)
     for k in range(steps):
         roots, values, unknowns = _at_step(program, None if at is None else at + k)
         reader.begin(k)
-        named = {u: reader.leaf(u, _stage_name(program.model, u) + (f"[{k}]" if k else "")) for u in unknowns}
+        named = {u: reader.leaf(u, stage_name(program.model, u) + (f"[{k}]" if k else "")) for u in unknowns}
         reader.moving = dict(zip(states, now, strict=True)) | named
         now = list(reader.read(roots))
         for unknown, value in zip(unknowns, reader.read(values), strict=True):
             reader.equations.append(combine((1, named[unknown]), (-1, value)))
-    return _assemble("step", reader, [(x, x) for x in now], [(e, e) for e in start], lower=lower, steps=steps)
+    return assemble("step", reader, [(x, x) for x in now], [(e, e) for e in start], lower=lower, steps=steps)
 
 
 def read_flow(model: Model, *, lower: bool) -> Reading:
     """As `flow_problem`, with the recipes of its vectors."""
-    return _smallest(lambda p: _read_flow(model, lower, p), False)
+    return smallest(lambda p: _read_flow(model, lower, p), False)
 
 
 def _read_flow(model: Model, lower: bool, plain: bool) -> Reading:
@@ -136,7 +145,7 @@ def _read_flow(model: Model, lower: bool, plain: bool) -> Reading:
     moving = {s: reader.leaf(s, f"e[{s.data}]") for s in states}
     reader.moving = dict(moving)
     pairs = list(zip(moving.values(), reader.read(model.field), strict=True))
-    return _assemble("flow", reader, pairs, [(e, e) for e in moving.values()], lower=lower)
+    return assemble("flow", reader, pairs, [(e, e) for e in moving.values()], lower=lower)
 
 
 def _at_step(program: StepProgram, at: int | None) -> tuple[tuple[Expr, ...], tuple[Expr, ...], tuple[Expr, ...]]:
@@ -153,13 +162,15 @@ def _states(model: Model) -> tuple[Expr, ...]:
     return tuple(leaf("state", s.name, s.shape) for s in model.states)
 
 
-def _stage_name(model: Model, stage: Expr) -> str:
+def stage_name(model: Model, stage: Expr) -> str:
+    """What an unknown of an implicit step is called: ``Y2[x]``."""
     assert isinstance(stage.data, int)
     number, state = divmod(stage.data, len(model.states))
     return f"Y{number + 1}[{model.states[state].name}]"
 
 
-def _knowledge(program: StepProgram) -> Knowledge:
+def knowledge(program: StepProgram) -> Knowledge:
+    """What is known of the operators of a step, whichever it is."""
     last = program.start + program.h * (program.steps - 1)
     return Knowledge(program.model, Interval(_low(program.start), _high(last)))
 
@@ -177,36 +188,69 @@ def _high(value: Real) -> Fraction:
 Products = Iterable[tuple[Vector, Vector]]
 
 
-def _assemble(
+def assemble(
     role: str, reader: Reader, numerator: Products, denominator: Products, *, lower: bool = False, steps: int = 1
 ) -> Reading:
     """Use up the equations, drop what repeats, and number the vectors that are left."""
-    states = {i for x, _ in denominator for i, _ in x} if role == "step" else set()
-    values = stages.eliminate(reader.symbols, reader.equations, states)
-    top, bottom = _form(numerator, values), _form(denominator, values)
+    top, bottom = list(numerator), list(denominator)
+    states = {i for x, _ in bottom for i, _ in x} if role == "step" else set()
+    settled = settle(reader, [*top, *bottom], states, steps)
+    forms = [_form(settled.products[: len(top)]), _form(settled.products[len(top) :])]
+    problem = GramProblem(role, settled.basis, settled.relations, forms[0], forms[1], lower)
+    return Reading(problem, settled.recipes, settled.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is known of the vectors that are left when the equations are used up, and the products asked for in them.
+
+    ``recipes`` and ``kept`` are as ``recipes`` and ``basis`` of `Reading`.
+    """
+
+    basis: tuple[BasisVector, ...]
+    relations: tuple[Relation, ...]
+    products: tuple[tuple[Vector, Vector], ...]
+    recipes: tuple[Recipe, ...]
+    kept: tuple[int, ...]
+
+
+def settle(reader: Reader, products: Sequence[tuple[Vector, Vector]], first: set[int], steps: int = 1) -> Settled:
+    """Everything that was read, over as few vectors as possible; those in ``first`` are best written by others.
+
+    Raises `TooLarge`.
+    """
+    values = stages.eliminate(reader.symbols, reader.equations, first)
+    products = [(stages.substitute(x, values), stages.substitute(y, values)) for x, y in products]
     relations = _distinct(_substituted(r, values) for r in reader.relations(steps))
-    kept = sorted(_used(relations, top, bottom))
+    # a vector that cancels out of every form is in no problem
+    forms = [_form([pair]) for pair in products]
+    kept = sorted(_used(relations, *forms) | {i for x, y in products if x and y for v in (x, y) for i, _ in v})
     if len(kept) > MAX_BASIS:
         raise TooLarge(f"the step has {len(kept)} vectors, more than the engine takes on")
     number = {old: new for new, old in enumerate(kept)}
     relations = [_renumbered(r, number) for r in relations]
-    forms = [_moved(f, number) for f in (top, bottom)]
-    spaces = _spaces(len(kept), relations, forms)
+    moved = tuple((_renamed(x, number), _renamed(y, number)) for x, y in products)
+    spaces = _spaces(len(kept), relations, [_moved(f, number) for f in forms])
     names = _names([reader.symbols.items[i].name for i in kept])
     basis = tuple(BasisVector(n, s) for n, s in zip(names, spaces, strict=True))
-    problem = GramProblem(role, basis, tuple(relations), forms[0], forms[1], lower)
-    return Reading(problem, tuple(s.recipe for s in reader.symbols.items), tuple(kept))
+    return Settled(basis, tuple(relations), moved, tuple(s.recipe for s in reader.symbols.items), tuple(kept))
 
 
-def _form(products: Products, values: dict[int, Vector]) -> Form:
+def _renamed(v: Vector, number: dict[int, int]) -> Vector:
+    return tuple((number[i], c) for i, c in v)
+
+
+def _form(products: Products) -> Form:
     terms: Terms = {}
     for x, y in products:
-        inner(stages.substitute(x, values), stages.substitute(y, values), 1, terms)
+        inner(x, y, 1, terms)
     return form(terms)
 
 
 def _substituted(r: Relation, values: dict[int, Vector]) -> Relation:
     vectors = tuple((name, tuple(stages.substitute(v, values) for v in vs)) for name, vs in r.vectors)
+    if r.rule == "potential":  # its lists are no pairs
+        return Relation(r.rule, vectors, r.numbers, r.why)
     return Relation(r.rule, tuple((n, vs) for n, vs in _without_repeats(vectors)), r.numbers, r.why)
 
 

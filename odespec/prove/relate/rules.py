@@ -17,8 +17,10 @@ from odespec.exact import enclose, power
 from odespec.ir.expr import Expr, Shape, transpose
 from odespec.ir.ranges import inverse, magnitude, times
 from odespec.ir.ranges import power as power_of
+from odespec.program.exponential import numbers_of
 from odespec.prove.gram.expand import combine
 from odespec.prove.gram.problem import Vector
+from odespec.prove.relate.exponentials import applied
 from odespec.prove.relate.operators import Letter, NoRelation
 from odespec.prove.relate.recipes import Difference, Times
 from odespec.prove.relate.words import text
@@ -123,6 +125,16 @@ def _channel(reader: Reader, node: Expr, args: tuple[Vector, ...]) -> Vector:
     return reader.symbols.push(Letter(atom, True), args[0])
 
 
+def _phi(reader: Reader, node: Expr, args: tuple[Vector, ...]) -> Vector:
+    """``phi_k(Z)`` of one tensor."""
+    k, _, count = numbers_of(node)
+    if count > 1:
+        raise NoRelation("the exponential of an operator that couples several states")
+    if args[0]:
+        raise NoRelation("the exponential of an operator that depends on the state")
+    return applied(reader, k, node.args[0], args[1], node.shape)
+
+
 # --- functions -------------------------------------------------------------------
 
 
@@ -225,6 +237,7 @@ RULES: dict[str, Rule] = {
     "sum": _total,
     "mean": _total,
     "channel": _channel,
+    "phi": _phi,
     "act": _act,
     "pow": _power,
     "softmax": _softmax,

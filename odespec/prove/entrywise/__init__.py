@@ -1,0 +1,1 @@
+"""Distance claims in the norms inf and 1: differences row by row."""

@@ -1,0 +1,1 @@
+"""Relations on the states that stay true from step to step."""
