@@ -70,13 +70,14 @@ STATEMENTS: tuple[Word, ...] = (
 )  # fmt: skip
 
 RELATIONS: tuple[Word, ...] = (
-    Word("norm", "norm(E) <= c, norm(E, p) <= c", "The operator norm of a matrix or operator, the norm of a vector or a state "
+    Word("norm", "norm(E) <= c, norm(E, p) <= c", "The operator norm of a matrix or operator, the norm of a vector, kernel or state "
          "over all its entries. p is 2 (the default), 1 or inf.", "constraint norm(W) <= 1"),
     Word("sigma", "sigma(W) in [a, b]", "All min(m, d) singular values lie between a and b.",
          "constraint sigma(W) in [0.5, 1]"),
     Word("eig", "eig(S) in [a, b]", "All eigenvalues of a symmetric matrix lie between a and b.",
          "constraint eig(S) in [-1, 1]"),
-    Word("degree", "degree(G) <= k", "No node of a graph has a larger degree.", "constraint degree(G) <= 4"),
+    Word("degree", "degree(G) <= k", "At no node of a graph do the weights of its edges sum to more (an edge without a "
+         "weight counts as one).", "constraint degree(G) <= 4"),
     Word("in", "E in [a, b]", "Every entry lies between a and b (of a scalar: the value).", "domain x in [-1, 1]"),
     Word("<=", "E <= c", "No entry is larger.", "constraint b <= 1"),
     Word(">=", "E >= c", "No entry is smaller.", "constraint b >= 0"),
