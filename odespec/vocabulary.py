@@ -70,7 +70,7 @@ STATEMENTS: tuple[Word, ...] = (
 )  # fmt: skip
 
 RELATIONS: tuple[Word, ...] = (
-    Word("norm", "norm(E) <= c, norm(E, p) <= c", "The operator norm of a matrix or operator, the norm of a vector, kernel or state "
+    Word("norm", "norm(E) <= c, norm(E, p) <= c", "The operator norm of a matrix, the norm of a vector, kernel or state "
          "over all its entries. p is 2 (the default), 1 or inf.", "constraint norm(W) <= 1"),
     Word("sigma", "sigma(W) in [a, b]", "All min(m, d) singular values lie between a and b.",
          "constraint sigma(W) in [0.5, 1]"),
