@@ -2,7 +2,7 @@
 
 The standard one compiles six methods for each class when its module is imported; with some hundred and fifty classes that
 takes longer than checking a spec. This one has the same meaning, `dataclasses.fields` and `replace` included, but
-compiles a class's ``__init__`` when its first instance is made, and shares the other methods. Type checkers see the standard one.
+compiles a class's ``__init__`` only once it has a few instances, and shares the other methods. Type checkers see the standard one.
 """
 
 from __future__ import annotations
@@ -73,13 +73,44 @@ def _fields(cls: type) -> tuple[list[str], dict[str, Any]]:
 # --- methods -----------------------------------------------------------------------
 
 
+FEW = 6
+"""So many instances are made without compiling: most classes have no more in a run, and compiling one costs as much."""
+
+
 def _first_init(cls: Any) -> Callable[..., None]:
+    left = FEW
+
     def first(self: Any, *args: Any, **kwargs: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0 and _filled(cls, self, args, kwargs):
+            return
         if cls.__init__ is first:
             cls.__init__ = _compiled(cls)
         cls.__init__(self, *args, **kwargs)
 
     return first
+
+
+def _filled(cls: Any, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Set the fields one by one; False, and nothing said, where the call is not a plain one."""
+    fields = cls.__dataclass_fields__
+    if hasattr(cls, "__post_init__") or len(args) > len(fields) or not kwargs.keys() <= fields.keys():
+        return False
+    given = dict(zip(fields, args, strict=False))
+    if given.keys() & kwargs.keys():
+        return False
+    given |= kwargs
+    for name, f in fields.items():
+        if not f.init:
+            return False
+        if name not in given:
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+                return False
+            given[name] = f.default if f.default is not dataclasses.MISSING else f.default_factory()
+    for name in fields:
+        object.__setattr__(self, name, given[name])
+    return True
 
 
 def _compiled(cls: Any) -> Callable[..., None]:

@@ -77,9 +77,7 @@ def _seconds(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    from odespec.cli.folder import Folder
-
-    folder = Folder(Path(options.certificates)) if options.certificates else None
+    folder = _folder(options.certificates) if options.certificates else None
     status, models, counts = 0, [], [0, 0]
     for name in options.files:
         code, described = _check(name, options, folder)
@@ -94,6 +92,12 @@ def run(options: argparse.Namespace) -> int:
     elif len(models) > 1:
         print(f"{counts[1]} of {sum(counts)} claims in {len(models)} sections came out as asked")
     return status
+
+
+def _folder(path: str) -> Any:
+    from odespec.cli.folder import Folder
+
+    return Folder(Path(path))
 
 
 def _check(name: str, options: argparse.Namespace, folder: Any) -> tuple[int, list[dict[str, Any]]]:

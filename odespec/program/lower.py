@@ -13,7 +13,6 @@ from odespec.exact import Real, is_zero
 from odespec.ir.expr import Expr, full, leaves
 from odespec.ir.model import Model
 from odespec.program.fields import Tensors, combine, field_at, state_leaves
-from odespec.program.splitting import SPLITTINGS
 from odespec.program.step import Begin, Memory, Solve, StepProgram
 from odespec.program.unlowered import NotLowered
 from odespec.solvers import Composition, Multistep, RungeKutta, get, tableau
@@ -58,6 +57,8 @@ def _step(model: Model, scheme: object) -> Step:
         return (), _composition(model, scheme)
     if isinstance(scheme, RungeKutta):
         return _runge_kutta(model, scheme)
+    from odespec.program.splitting import SPLITTINGS  # only such methods need it
+
     rule = SPLITTINGS.get(model.solver.name)
     if rule is None:
         raise NotLowered(f"the solver `{model.solver.name}`", model.solver.span)

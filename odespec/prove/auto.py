@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from odespec.ir.model import Model, Section, Spec
-from odespec.prove.decide import decide
-from odespec.prove.remedy import DOUBLINGS, divisor, fewest, with_steps
 from odespec.prove.verdict import Options
 
 
@@ -27,6 +25,9 @@ def is_open(section: Section) -> bool:
 
 
 def _settled(spec: Spec, section: Section, options: Options) -> Section:
+    from odespec.prove.decide import decide
+    from odespec.prove.remedy import divisor, fewest, with_steps
+
     if not isinstance(section, Model) or not is_open(section):
         return section
     unit = divisor(section)
@@ -42,7 +43,3 @@ def _settled(spec: Spec, section: Section, options: Options) -> Section:
 def _quick(negated: bool, options: Options) -> Options:
     """Counterexamples are looked for only where the spec asks for one."""
     return replace(options, refute=negated)
-
-
-LIMIT = 2**DOUBLINGS
-"""The most steps (times what the saved states ask for) that are tried."""

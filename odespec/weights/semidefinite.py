@@ -101,15 +101,16 @@ def _support(matrix: Array) -> Array:
 
 
 def _minus_gram(matrix: Array, diagonal: Fraction) -> Array:
-    """``diagonal * I - M.T M`` in fractions. Sparse columns cost little."""
+    """``diagonal * I - M.T M`` in fractions, by the products of the integers over one common denominator."""
     n = matrix.shape[1]
-    columns = [{i: x for i, x in enumerate(matrix[:, j]) if x != 0} for j in range(n)]
+    scale = lcm(*(x.denominator for x in matrix.flat))
+    whole = np.array([x.numerator * (scale // x.denominator) for x in matrix.flat], dtype=object).reshape(matrix.shape)
+    products = whole.T.dot(whole)
     result = np.empty((n, n), dtype=object)
     for i in range(n):
         for j in range(i, n):
-            small, large = sorted((columns[i], columns[j]), key=len)
-            total = -sum((x * large[k] for k, x in small.items() if k in large), Fraction(0))
-            result[i, j] = result[j, i] = total + diagonal if i == j else total
+            entry = Fraction(-products[i, j], scale * scale)
+            result[i, j] = result[j, i] = entry + diagonal if i == j else entry
     return result
 
 

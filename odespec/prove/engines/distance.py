@@ -22,9 +22,11 @@ from odespec.prove.gram.simplest import simplest_between
 from odespec.prove.gram.solve import finite
 from odespec.prove.gram.threshold import Target, choose_tau
 from odespec.prove.gram.worst import worst_case
+from odespec.prove.memo import remembered
 from odespec.prove.relate.relations import NoRelation, flow_problem, solvability_problem, step_problem
 from odespec.prove.verdict import Task, Verdict
 from odespec.records import dataclass
+from odespec.solvers import get
 
 if TYPE_CHECKING:
     from odespec.certificate.build import Draft
@@ -84,10 +86,17 @@ def _by_other_means(task: Task, program: StepProgram, horizon: Horizon) -> Verdi
 
     The search for a form takes long where there is none, so a counterexample is looked for first, for a moment.
     """
+    verdict = _in_closed_form(task, program, horizon) or refuted(task, program, hasty=True)
+    return verdict or _by_form(task, program, horizon) or _from_the_start(task, program, horizon)
+
+
+def _in_closed_form(task: Task, program: StepProgram, horizon: Horizon) -> Verdict | None:
+    """The closed form of exponential steps."""
+    if get(task.model.solver.name).family != "splitting":
+        return None
     from odespec.prove.engines import exponential
 
-    verdict = exponential.proved(task, program, horizon) or refuted(task, program, hasty=True)
-    return verdict or _by_form(task, program, horizon) or _from_the_start(task, program, horizon)
+    return exponential.proved(task, program, horizon)
 
 
 def _from_the_start(task: Task, program: StepProgram, horizon: Horizon) -> Verdict | None:
@@ -110,6 +119,7 @@ def _by_form(task: Task, program: StepProgram, horizon: Horizon) -> Verdict | No
     return by_form(task, program, horizon)
 
 
+@remembered
 def step_program(model: Model, subject: str) -> StepProgram:
     """The step program; a claim of the flow reads only its model, so a solver that is not lowered yet will do.
 
@@ -147,10 +157,18 @@ def start_known(model: Model) -> None:
 
 
 def _bound(program: StepProgram, target: Target, horizon: Horizon) -> Bound:
-    lower_side = not target.upper
-    flow = horizon.flow
+    return Bound(target, *_worst(program, horizon.flow, not target.upper))
+
+
+@remembered
+def _worst(program: StepProgram, flow: bool, lower_side: bool) -> tuple[GramProblem, float]:
     problem = flow_problem(program.model, lower=lower_side) if flow else step_problem(program, lower=lower_side)
-    return Bound(target, problem, worst_case(problem).value)
+    return problem, worst_case(problem).value
+
+
+@remembered
+def _attempt(problem: GramProblem, tau: Fraction) -> Proof | None:
+    return prove(problem, tau)
 
 
 def _beyond(bound: Bound, horizon: Horizon) -> bool:
@@ -165,7 +183,7 @@ def _proved(bound: Bound, horizon: Horizon) -> Bound:
     """The bound with an exact proof of its target, where one is found."""
     number = bound.tau if math.isfinite(bound.tau) else None
     for tau in choose_tau(bound.problem, number, horizon.steps, bound.target):
-        proof = prove(bound.problem, tau)
+        proof = _attempt(bound.problem, tau)
         if proof is not None:
             return replace(bound, proof=proof)
     return bound

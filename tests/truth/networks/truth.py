@@ -66,7 +66,7 @@ def chained(*maps: Map) -> Map:
     return run
 
 
-def ratios(build: Callable[[], Map], d: int, networks: int = 60, pairs: int = 40) -> tuple[float, float]:
+def ratios(build: Callable[[], Map], d: int, networks: int = 25, pairs: int = 25) -> tuple[float, float]:
     """The least and the largest ratio of distances over random networks and pairs, near and far."""
     found = []
     for _ in range(networks):
