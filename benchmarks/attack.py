@@ -129,7 +129,7 @@ def _distances(proof: Proved, model: Model, rng: Rng) -> tuple[int, float]:
     y = [v + near.reshape(-1, *[1] * (v.ndim - 1)) * rng.standard_normal(v.shape) for v in x]
     y = [np.clip(v, -1, 1) for v in y] if model.domains else y
     with np.errstate(all="ignore"):
-        ends = [run(lower(model), weights, states, inputs) for states in (x, y)]
+        ends = [run(lower(model, history=True), weights, states, inputs) for states in (x, y)]
         flat = [[np.concatenate([v.reshape(count, -1) for v in vs], axis=1) for vs in pair] for pair in ((x, y), ends)]
         before, after = (np.linalg.norm(b - a, order, axis=1) for a, b in flat)
         ratio = after / before
@@ -149,7 +149,7 @@ def _states(proof: Proved, model: Model, rng: Rng) -> tuple[int, float]:
     if claim.relation is not None:
         start = [_inside(claim.relation, s.name, v) for s, v in zip(model.free_states, start, strict=True)]
     with np.errstate(all="ignore"):
-        path = run(lower(model), weights, start, inputs, trajectory=True)
+        path = run(lower(model, history=True), weights, start, inputs, trajectory=True)
     excess = _excess(claim, model, weights, inputs, path)
     return count, -np.inf if excess is None else excess
 

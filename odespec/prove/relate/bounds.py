@@ -46,7 +46,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Compound:
-    """A constraint on a sum or a product of operators: ``quantity`` is ``norm`` or ``eig``."""
+    """A constraint on a sum or a product of operators.
+
+    ``quantity`` is ``norm``, ``eig``, or ``half``: eigenvalues of the sum of the polynomial and its transpose, halved.
+    """
 
     polynomial: Polynomial
     quantity: str
@@ -57,13 +60,14 @@ class Compound:
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """Bounds that a constraint states of one operator."""
+    """Bounds that a constraint states of one operator; ``square`` is one of the squared 2-norm."""
 
     two: Bound = None
     one: Bound = None
     inf: Bound = None
     floor: Bound = None
     spectrum: Interval = REAL
+    square: Bound = None
 
 
 class Knowledge:
@@ -161,22 +165,41 @@ class Knowledge:
         old = self._sizes.get(e, _Sizes())
         tops = [least(a, b) for a, b in ((old.two, new.two), (old.one, new.one), (old.inf, new.inf))]
         floor = meet(Interval(old.floor, None), Interval(new.floor, None)).lower
-        self._sizes[e] = _Sizes(tops[0], tops[1], tops[2], floor, meet(old.spectrum, new.spectrum))
+        spectrum, square = meet(old.spectrum, new.spectrum), least(old.square, new.square)
+        self._sizes[e] = _Sizes(tops[0], tops[1], tops[2], floor, spectrum, square)
 
     def _square(self, scalars: object, word: Word, relation: Relation, high: Bound, factor: Fraction) -> None:
-        """``norm(W.T @ W) <= c`` bounds the norm of W: the square root of c, rounded up."""
+        """``norm(W.T @ W) <= c`` bounds the squared norm of W."""
         if scalars or high is None or relation.quantity == "entries" or relation.p != 2 or len(word) != 2:
             return
         first, second = word
         if first.atom == second.atom and first.adjoint != second.adjoint and first.atom.expr is not None and factor > 0:
-            self._merge(first.atom.expr, _Sizes(two=enclose(root(high / factor, 2))[1]))
+            self._merge(first.atom.expr, _Sizes(square=high / factor))
 
     def _compound(self, polynomial: Polynomial, relation: Relation, low: Bound, high: Bound) -> None:
         why = text(relation.operand)
         if relation.quantity in ("norm", "sigma") and relation.p == 2 and high is not None:
             self.compounds.append(Compound(polynomial, "norm", None, high, f"norm({why}) <= {high}"))
         if relation.quantity == "eig" and self.algebra.transpose(polynomial) == polynomial:
-            self.compounds.append(Compound(polynomial, "eig", low, high, f"eig({why}) in [{low}, {high}]"))
+            stated = f"eig({why}) in [{low}, {high}]"
+            self.compounds.append(Compound(polynomial, "eig", low, high, stated))
+            half = self._half(polynomial)
+            if half is not None:
+                ends = [None if x is None else x / 2 for x in (low, high)]
+                self.compounds.append(Compound(half, "half", ends[0], ends[1], stated))
+
+    def _half(self, polynomial: Polynomial) -> Polynomial | None:
+        """A with ``A + A.T`` the polynomial, one word of each pair; None where every word is its own transpose."""
+        half: Polynomial = {}
+        for key, x in polynomial.items():
+            ((turned, y),) = self.algebra.transpose({key: x}).items()
+            if turned == key:
+                half[key] = x / 2
+            elif turned not in half:
+                half[key] = x
+                if polynomial.get(turned) != y:
+                    return None
+        return half if len(half) < len(polynomial) else None
 
     # --- facts -----------------------------------------------------------------
 
@@ -219,7 +242,7 @@ class Knowledge:
         if symmetry:
             one = inf = least(one, inf)
         spectrum = meet(sizes.spectrum, self._spectrum(e)) if symmetry == 1 else REAL
-        squares = [None if sizes.two is None else sizes.two**2, _square(spectrum)]
+        squares = [None if sizes.two is None else sizes.two**2, sizes.square, _square(spectrum)]
         squares.append(None if one is None or inf is None else one * inf)
         if e.op == "array" and len(e.shape) == 2:
             squares.append(arrays.norm2(_rows(e)))

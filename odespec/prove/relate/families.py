@@ -139,8 +139,11 @@ def _bounds(pairs: list[Pair], compound: Compound) -> Iterator[Relation]:
     if compound.quantity == "norm":
         assert compound.high is not None
         yield _operator(pairs, compound.high**2, ZERO, -ONE, compound.why)
-    else:
+    elif compound.quantity == "eig":
         yield from _spectrum(pairs, compound.low, compound.high, compound.why)
+    else:
+        yield from _spectrum(pairs, compound.low, None, compound.why)
+        yield from _spectrum(pairs, None, compound.high, compound.why)
 
 
 # --- one operator ----------------------------------------------------------------
