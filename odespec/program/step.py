@@ -10,6 +10,7 @@ one-step method (`Begin`). ``StepProgram.at(k)`` has the equations of step k, wh
 
 from __future__ import annotations
 
+from odespec.activations import Interval
 from odespec.exact import Real
 from odespec.ir.expr import Expr, Shape
 from odespec.ir.model import Model
@@ -53,7 +54,8 @@ class StepProgram:
     """One step of a fixed-step method. ``start``: the time of the first step; ``h``: the step; ``steps``: how many.
 
     ``memory`` and ``begin`` are there for multistep methods only; `odespec.program.lower.lower` makes such programs only
-    where it is asked to, so that nothing that knows one-step methods alone reads one by mistake.
+    where it is asked to, so that nothing that knows one-step methods alone reads one by mistake. ``inside``: boxes in which
+    states were shown to be at the start of every step (`odespec.prove.boxes`).
     """
 
     model: Model
@@ -64,6 +66,7 @@ class StepProgram:
     update: tuple[Expr, ...]
     memory: tuple[Memory, ...] = ()
     begin: Begin | None = None
+    inside: tuple[tuple[Expr, Interval], ...] = ()
 
     def at(self, k: int) -> tuple[tuple[Solve, ...], tuple[Expr, ...]]:
         """The implicit equations and the new states of step k, counted from zero."""

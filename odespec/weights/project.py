@@ -204,7 +204,8 @@ def _shrink(model: Model, relation: Relation, values: dict[str, Array], tighten:
             if not bad.any():
                 break
             half = excess(total / 2)
-            degree = np.clip(np.log2(np.maximum(over, 1e-300) / np.maximum(half, 1e-300)), 0.25, 8.0)
+            with np.errstate(all="ignore"):
+                degree = np.clip(np.log2(np.maximum(over, 1e-300) / np.maximum(half, 1e-300)), 0.25, 8.0)
             factor = np.where(np.isfinite(over), over ** (-1.0 / degree), 0.5)
             total = np.where(bad, total * factor, total)
             over = excess(total)

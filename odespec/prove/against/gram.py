@@ -12,9 +12,11 @@ from functools import partial
 
 import numpy as np
 
+from odespec.activations import Interval
 from odespec.certificate.format import Certificate, GramProof, Part
 from odespec.certificate.gram import resolve
 from odespec.ir.model import Claim, Model, Network, Spec
+from odespec.ir.ranges import REAL
 from odespec.program.evaluate import evaluate
 from odespec.program.interpret import ConvergenceError, environments
 from odespec.program.lower import NotLowered
@@ -23,6 +25,7 @@ from odespec.prove.against import expected
 from odespec.prove.against.entrywise import random_graph
 from odespec.prove.against.mismatch import Mismatch
 from odespec.prove.against.part import compare
+from odespec.prove.boxes import boxed
 from odespec.prove.engines.distance import step_program
 from odespec.prove.engines.sides import horizon_of
 from odespec.prove.relate.realise import Run
@@ -42,7 +45,7 @@ def check(certificate: Certificate, spec: Spec, model: Model | Network, claim: C
     if resolve(claim)[0] != certificate.claim.resolved:
         raise Mismatch(f"model {model.name} makes no claim `{certificate.claim.resolved}`")
     proof = certificate.proof_as(GramProof)
-    program = _same_numbers(certificate, proof, model, claim)
+    program = _same_numbers(certificate, proof, spec, model, claim)
     for part in proof.parts:
         if part.role.startswith("square-"):
             expected.holds(part, program)
@@ -50,7 +53,7 @@ def check(certificate: Certificate, spec: Spec, model: Model | Network, claim: C
             holds(part, step_program(model, claim.subject) if claim.mean_square else program)
 
 
-def _same_numbers(certificate: Certificate, proof: GramProof, model: Model, claim: Claim) -> StepProgram:
+def _same_numbers(certificate: Certificate, proof: GramProof, spec: Spec, model: Model, claim: Claim) -> StepProgram:
     try:
         program = expected.program(model, claim) if claim.mean_square else step_program(model, claim.subject)
     except NotLowered as error:
@@ -60,7 +63,7 @@ def _same_numbers(certificate: Certificate, proof: GramProof, model: Model, clai
         raise Mismatch("the steps or the time are not those of the spec")
     if proof.implicit != (bool(program.solves) and not horizon.flow):
         raise Mismatch("whether the step is implicit is not as in the spec")
-    return program
+    return program if horizon.flow or claim.mean_square else boxed(spec, program)
 
 
 # --- what holds ----------------------------------------------------------------
@@ -111,9 +114,16 @@ def _free(program: StepProgram) -> StepProgram:
 
 
 def _start(program: StepProgram, rng: np.random.Generator, trial: int) -> list[np.ndarray]:
-    """Initial values of all states: the relations hold for any."""
+    """Initial values of all states: the relations hold for any within their boxes."""
     scale = 10.0 ** rng.uniform(-3, 3) if trial % 2 else 1.0
-    return [scale * rng.standard_normal(s.shape) for s in program.model.states]
+    boxes = {e.data: box for e, box in program.inside}
+    values = [scale * rng.standard_normal(s.shape) for s in program.model.states]
+    return [_clipped(v, boxes.get(s.name, REAL)) for v, s in zip(values, program.model.states, strict=True)]
+
+
+def _clipped(value: np.ndarray, box: Interval) -> np.ndarray:
+    low, high = (None if x is None else float(x) for x in (box.lower, box.upper))
+    return value if low is None and high is None else np.clip(value, low, high)
 
 
 def _stirred(env: Mapping, program: StepProgram, rng: np.random.Generator, role: str) -> Mapping:  # type: ignore[type-arg]

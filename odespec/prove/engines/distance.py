@@ -15,6 +15,7 @@ from odespec.ir.expr import depends_on
 from odespec.ir.model import Model
 from odespec.program.lower import NotLowered, lower, state_leaves
 from odespec.program.step import StepProgram
+from odespec.prove.boxes import boxed
 from odespec.prove.engines.sides import Horizon, horizon_of, targets
 from odespec.prove.gram.exact import Proof, prove
 from odespec.prove.gram.problem import GramProblem
@@ -68,7 +69,8 @@ def decide(task: Task) -> Verdict:
         return multistep.decide(task, program)
     try:
         start_known(task.model)
-        bounds = tuple(_bound(program, t, horizon) for t in targets(task.claim, horizon, task.options.slack))
+        within = program if horizon.flow else boxed(task.spec, program)
+        bounds = tuple(_bound(within, t, horizon) for t in targets(task.claim, horizon, task.options.slack))
     except NoRelation as error:
         return _by_other_means(task, program, horizon) or refuted(task, program) or _unknown(task, str(error))
     if not any(_beyond(b, horizon) for b in bounds):

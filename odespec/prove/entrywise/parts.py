@@ -16,7 +16,7 @@ from odespec.ir.expr import TIME, Expr, const, depends_on, mul, substitute
 from odespec.ir.model import Claim, Model, Spec
 from odespec.program.lower import state_leaves
 from odespec.program.step import StepProgram
-from odespec.prove.entrywise.boxes import Boxes, boxes
+from odespec.prove.boxes import Boxes, boxes
 from odespec.prove.entrywise.data import letters_data, row_data
 from odespec.prove.entrywise.fold import fixed, simplified
 from odespec.prove.entrywise.forms import Form, Letters, unit, used

@@ -170,9 +170,12 @@ def stage_name(model: Model, stage: Expr) -> str:
 
 
 def knowledge(program: StepProgram) -> Knowledge:
-    """What is known of the operators of a step, whichever it is."""
+    """What is known of the operators of a step, whichever it is, and of the states at its start."""
     last = program.start + program.h * (program.steps - 1)
-    return Knowledge(program.model, Interval(_low(program.start), _high(last)))
+    known = Knowledge(program.model, Interval(_low(program.start), _high(last)))
+    for state, box in program.inside:
+        known.intervals.assume(state, box)
+    return known
 
 
 def _low(value: Real) -> Fraction:

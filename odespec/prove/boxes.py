@@ -29,6 +29,12 @@ def boxes(spec: Spec, program: StepProgram, flow: bool) -> Boxes:
     return found
 
 
+def boxed(spec: Spec, program: StepProgram) -> StepProgram:
+    """The program with the boxes of its states, if the domain gives any."""
+    found = boxes(spec, program, False) if program.model.domains else {}
+    return replace(program, inside=tuple(found.items())) if found else program
+
+
 def _box(relation: Relation) -> Interval | None:
     """Bounds of every entry of a free state."""
     ends = Interval(lower(relation.lower), upper(relation.upper))
