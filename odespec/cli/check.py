@@ -112,7 +112,7 @@ def _check(name: str, options: argparse.Namespace, folder: Any) -> tuple[int, li
         return 2, [_described(name, None, report, {}, {})]
     with Progress() as progress:
         watch = lambda model, claim: progress.say(f"{name}: {model.name}: claim {claim.text}")  # noqa: E731
-        budget = Options(slack=options.slack, seconds=options.seconds)
+        budget = Options(slack=options.slack, seconds=options.seconds, attain=options.json)
         checked = api.check(spec, budget, watch)
         progress.say(f"{name}: looking for remedies")
         remedies = {id(v): api.remedies(spec, c, v, budget) for c in checked for v in c.verdicts if not v.ok}

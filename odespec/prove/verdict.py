@@ -50,13 +50,14 @@ class Options:
 
     ``seconds`` only cuts a search (and can only turn a verdict into unknown; None: never); ``slack`` is the relative weakening of a
     bound that still counts as proved. ``refute``: whether counterexamples are looked for; without, a claim that is not
-    proved is unknown.
+    proved is unknown. ``attain``: whether a factor that is attained is looked for beside a proved bound on distances.
     """
 
     slack: Fraction = Fraction(0)
     seconds: float | None = SECONDS
     seed: int = 0
     refute: bool = True
+    attain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ def test_json(inside: Callable[..., Any]) -> None:
     assert (proved["verdict"], proved["ok"], proved["line"]) == ("proved", True, 9)
     assert (refuted["verdict"], refuted["ok"]) == ("refuted", False)
     assert refuted["lower"] > 1
+    assert 0 < proved["lower"] <= proved["upper"]
     assert refuted["remedies"] == ["constraint norm(W) <= 1"] and proved["remedies"] == []
     assert none == []
     (diagnostic,) = told["models"][2]["diagnostics"]

@@ -78,7 +78,7 @@ def decide(task: Task) -> Verdict:
         if all(b.proof is not None for b in bounds):
             verdict = _solvable(task, program, bounds, horizon)
             if verdict is not None:
-                return verdict
+                return _enclosed(task, program, verdict) if task.options.attain else verdict
     verdict = _by_other_means(task, program, horizon) or refuted(task, program)
     return verdict or _undecided(task, program, bounds, horizon)
 
@@ -285,11 +285,20 @@ def _undecided(task: Task, program: StepProgram, bounds: tuple[Bound, ...], hori
     return Verdict(task.claim, "unknown", reason, "gram", lower=attained, upper=certified.get(True))
 
 
-def _attained(task: Task, program: StepProgram, allowed: float) -> float | None:
-    """A factor on distances, close to what is allowed, that weights within the constraints attain; None if not found."""
+def _enclosed(task: Task, program: StepProgram, verdict: Verdict) -> Verdict:
+    """A proved verdict with a factor that is attained as its other side, where it has none."""
+    if verdict.lower is not None or verdict.upper is None:
+        return verdict
+    parts = (NEARLY, Fraction(9, 10), Fraction(1, 2), Fraction(1, 10))
+    found = (_attained(task, program, verdict.upper, part) for part in parts)
+    return replace(verdict, lower=next((x for x in found if x is not None), None))
+
+
+def _attained(task: Task, program: StepProgram, allowed: float, part: Fraction = NEARLY) -> float | None:
+    """A factor on distances above this part of what is allowed that weights within the constraints attain, if found."""
     from odespec.prove.refute.distance import Budget, refute
 
-    weaker = replace(task.claim, name="lipschitz", upper=Fraction(allowed) * NEARLY, lower=None)
+    weaker = replace(task.claim, name="lipschitz", upper=Fraction(allowed) * part, lower=None)
     found = refute(program, weaker, seed=task.options.seed, budget=Budget(deadline=task.deadline))
     return None if found is None else found.measured
 
