@@ -2,6 +2,7 @@
 
     python docs/generate.py            write them
     python docs/generate.py --check    exit 1 where a file is stale
+    python docs/generate.py --claims   decide every cell of the page of claims anew, and write it (minutes)
 
 A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; everything else is written by hand.
 """
@@ -173,7 +174,13 @@ def generated(text: str) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is stale")
-    check = parser.parse_args().check
+    parser.add_argument("--claims", action="store_true", help="decide the page of claims anew (minutes)")
+    arguments = parser.parse_args()
+    check = arguments.check
+    if arguments.claims and not check:
+        import coverage
+
+        (DOCS / "claims.md").write_text(coverage.page(coverage.cells()), encoding="utf-8")
     stale = []
     for path in sorted(DOCS.glob("*.md")):
         old = path.read_text(encoding="utf-8")

@@ -119,7 +119,9 @@ def _batch(model: Model, where: Scope, narrow: bool) -> list[str]:
 
 
 def _expanded(text: str, state: State) -> str:
-    return f"{text}.expand({', '.join(['*batch', *map(str, state.shape)])})"
+    # `expand()` without a size is an error: of a scalar state outside any batch there is none to unpack.
+    sizes = ", ".join(["*batch", *map(str, state.shape)]) if state.shape else "batch"
+    return f"{text}.expand({sizes})"
 
 
 def _initial(model: Model, where: Scope, arrays: dict[object, str], text: str) -> list[str]:

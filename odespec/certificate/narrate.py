@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -13,10 +14,20 @@ from odespec.certificate.build import Draft
 REFERENCES = {
     "gram": "Drori & Teboulle, Math. Program. 145 (2014); Taylor, Hendrickx & Glineur, Math. Program. 161 (2017)",
     "operators": "Bousselmi, Hendrickx & Glineur, SIAM J. Optim. 34 (2024)",
-    "entrywise": "Söderlind, BIT 46 (2006); Ferracina & Spijker, Math. Comp. 74 (2005); Higueras, SINUM 43 (2005)",
     "slopes": "Fazlyab, Robey, Hassani, Morari & Pappas, NeurIPS 2019 (diagonal multipliers)",
+    "endpoint": "Sontag, Input to state stability (2008) (the gain from an input over many steps)",
+    "energy": "Hairer, Lubich & Wanner, Geometric Numerical Integration, chapters IV and V",
+    "entrywise": "Söderlind, BIT 46 (2006); Ferracina & Spijker, Math. Comp. 74 (2005); Higueras, SINUM 43 (2005)",
+    "exponential": "Hochbruck & Ostermann, Acta Numerica 19 (2010)",
+    "invariant": "Nagumo, Proc. Phys.-Math. Soc. Japan 24 (1942); Farouki, CAGD 29 (2012) (Bernstein polynomials)",
+    "lyapunov": "Lessard, Recht & Packard, SIAM J. Optim. 26 (2016) (quadratic forms that no step lets grow)",
+    "multistep": "Dahlquist, BIT 18 (1978) (quadratic forms over the steps that a method remembers)",
+    "network": "Lipschitz constants multiply along a chain: Szegedy et al., ICLR 2014",
+    "order": "Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, II.2, II.15 and III.2",
+    "spectrum": "Hairer & Wanner, Solving Ordinary Differential Equations II, IV and V; Bauer & Fike (1960)",
+    "structure": "Hairer, Lubich & Wanner, Geometric Numerical Integration, chapters V and VI",
 }
-"""Where the kinds of reasoning are from."""
+"""Where the kinds of reasoning, and of proofs, are from."""
 
 OPERATORS = frozenset({"operator", "adjoint", "skew", "symmetric", "isometry"})
 
@@ -26,12 +37,24 @@ def narrate(draft: Draft) -> list[str]:
     body, lines = draft.body, []
     said = audit_text(draft.text()).statement.splitlines()
     parts = [p for p in _parts(body["proof"]) if p["relations"] or p.get("numerator")]
-    for part in parts:
-        lines += _part(part)
-    head = [line for line in said[1:] if not line.startswith((*_ROLES, "  if ", "assumed"))]
+    for same in _alike(map(_part, parts)):
+        lines += same
+    head = [line for line in said[1:] if not line.startswith(("  if ", "assumed")) and not _is_part(line)]
     lines += [f"so {line}" if parts else line for line in head]
     lines.append(said[-1])
     return [*lines, *(f"reference: {r}" for r in _references(body["kind"], parts))]
+
+
+def _alike(parts: Iterable[list[str]]) -> Iterator[list[str]]:
+    """Each part once, with how often it is used."""
+    for lines, times in Counter(map(tuple, parts)).items():
+        yield [*lines, f"(the same for {times} parts of the proof)"] if times > 1 else list(lines)
+
+
+def _is_part(line: str) -> bool:
+    """Whether the auditor restates a Gram problem, which is written out already, here."""
+    start = line.split(" <", 1)[0]
+    return line.startswith(_ROLES) or any(f": {role}" in start for role in _ROLES)
 
 
 def _parts(value: Any) -> Iterator[dict[str, Any]]:
@@ -54,14 +77,30 @@ def _references(kind: str, parts: list[dict[str, Any]]) -> Iterator[str]:
         yield REFERENCES["operators"]
     if rules - OPERATORS:
         yield REFERENCES["slopes"]
-    if not parts and kind in REFERENCES:
+    if kind != "gram":
         yield REFERENCES[kind]
 
 
 # --- one Gram problem ----------------------------------------------------------------
 
-_ROLES = ("step:", "flow:", "solvability:", "square-step:", "square-flow:", *(f"{words}:" for words in WORDS.values()))
-_ABOUT = {"step": "one step", "flow": "the field", "solvability": "the equations of a step"}
+_WAYS = {
+    "way": "one part of the way",
+    "start": "the way to the start",
+    "input": "what an input brings in a step",
+    "output": "the output",
+    "direct": "what the output reads of the input",
+    "growth": "the linear part of the field",
+    "rest": "the rest of the field",
+}
+_ROLES = (
+    "step:",
+    "flow:",
+    "solvability:",
+    "square-step:",
+    "square-flow:",
+    *(f"{words}:" for words in (*WORDS.values(), *_WAYS)),
+)
+_ABOUT = {"step": "one step", "flow": "the field", "solvability": "the equations of a step", **_WAYS}
 
 Terms = list[list[str]]
 """A vector: pairs of a name and a coefficient."""

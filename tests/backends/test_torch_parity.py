@@ -224,6 +224,19 @@ def test_every_activation(kit, emitted):
     assert_parity(k.model(value, solver="euler", steps=1), emitted)
 
 
+@pytest.mark.parametrize("batches", [((), ()), ((3,), ()), ((2, 1), (4,))])
+def test_scalar_states_with_and_without_a_batch(kit, emitted, batches):
+    k = kit()
+    q, p, r = k.state("q"), k.state("p"), k.state("r", initial=const(Fraction(1, 2)))
+    assert_parity(k.model(p, neg(act("sin", q)), mul(r, p), solver="rk4"), emitted, batches)
+
+
+def test_a_field_that_forgets_a_scalar_state(kit, emitted):
+    k = kit()
+    k.state("q")
+    assert_parity(k.model(const(Fraction(1, 3)), solver="euler"), emitted)
+
+
 @pytest.mark.parametrize("batches", [((), (2,)), ((3, 1), (2,), ()), ((5,), (1,)), ((0,), ())])
 def test_batch_axes_broadcast(kit, emitted, batches):
     torch.manual_seed(4)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from odespec import api
-from odespec.certificate.narrate import narrate, vector
+from odespec.certificate.auditor import KINDS
+from odespec.certificate.narrate import REFERENCES, narrate, vector
 
+TRUTH = Path(__file__).resolve().parents[1] / "truth"
 SPECS = sorted(Path(__file__).resolve().parents[2].joinpath("specs").glob("*.ode"))
 
 
@@ -54,6 +56,38 @@ def test_every_proof_of_the_shipped_specs_can_be_told(path: Path) -> None:
                 lines = narrate(verdict.certificate)
                 assert any(line.startswith("assumed: ") for line in lines)
                 assert all("\n" not in line for line in lines)
+
+
+# One spec for each kind of proof.
+PROVED = {
+    "gram": "folklore/operator_kernel",
+    "network": "networks/chain_one",
+    "invariant": "invariant/heun_gru_h1",
+    "lyapunov": "lyapunov/verlet_true",
+    "energy": "energy/angular_verlet",
+    "structure": "structure/residual_net",
+    "order": "order/ab3_order3",
+    "entrywise": "entrywise/row_dominant_true",
+    "spectrum": "folklore/skew_midpoint_stable",
+    "multistep": "solvers/ab2_psd",
+    "endpoint": "endpoint/readout_true",
+    "exponential": "solvers/etd1_leaky",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_proof_can_be_told(kind: str) -> None:
+    (checked,) = (c for c in api.check(api.load(TRUTH / f"{PROVED[kind]}.ode")) if c.verdicts)
+    (certificate,) = (v.certificate for v in checked.verdicts)
+    assert certificate is not None and certificate.body["kind"] == kind
+    lines = narrate(certificate)
+    assert f"reference: {REFERENCES[kind]}" in lines
+    assert any(line.startswith("assumed: ") for line in lines)
+    assert len([line for line in lines if not line.startswith(("assumed", "reference"))]) > 1
+    assert not any("None" in line or "\n" in line for line in lines)
+    told = [line for line in lines if line.startswith("together")]
+    assert all(" way: " not in line for line in lines), "a part that is written out is not said again"
+    assert bool(told) == any(line.startswith("about ") for line in lines)
 
 
 def test_vectors_read_as_sums() -> None:

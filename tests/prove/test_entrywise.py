@@ -21,7 +21,6 @@ from odespec.ir.model import Model, Spec
 from odespec.prove.against import against
 from odespec.prove.decide import decide
 from odespec.prove.engines.distance import step_program
-from odespec.prove.engines.sides import horizon_of, targets
 from odespec.prove.entrywise.corners import Side, corners, of_rows
 from odespec.prove.entrywise.parts import parts_of
 from odespec.prove.entrywise.plans import plans
@@ -29,6 +28,7 @@ from odespec.prove.entrywise.realise import outside
 from odespec.prove.refute.distance import Budget, refute
 from odespec.prove.refute.search import Effort
 from odespec.prove.relate.operators import NoRelation
+from odespec.prove.sides import horizon_of, targets
 from odespec.prove.verdict import Options, Verdict
 
 TINY = Budget(effort=Effort(samples=120, starts=6, rounds=10), sizes=(1, 2, 3), operations=3_000)

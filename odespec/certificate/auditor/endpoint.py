@@ -232,4 +232,4 @@ def check(c: dict[str, Any], ledger: Ledger) -> list[str]:
     check_assumptions(c, assumptions(proof["implicit"]))
     lines += ["the equations of a step have exactly one solution"] if solvable else []
     lines += ["this holds on every path of the noise, so in mean square too"] if square else []
-    return [*lines, *(f"{p['segment']}: {gram._show(p)}" for p in proof["parts"])]
+    return [*lines, *(f"{p['segment']}: {gram.show(p)}" for p in proof["parts"])]

@@ -236,7 +236,7 @@ def check(c: dict[str, Any], ledger: Ledger) -> list[str]:
     )
     check_assumptions(c, taken)
     lines += ["the equations of a step have exactly one solution"] if proof["solvability"] else []
-    return [*lines, *map(_show, proof["parts"]), *map(gram._show, proof["solvability"].values())]
+    return [*lines, *map(_show, proof["parts"]), *map(gram.show, proof["solvability"].values())]
 
 
 def solvable(proof: dict[str, Any], flow: bool, ledger: Ledger) -> None:
@@ -279,9 +279,9 @@ WORDS = {
 
 def _show(part: dict[str, Any]) -> str:
     sign = "<=" if part["sense"] == "upper" else ">="
-    lines = [f"{WORDS[part['role']]}: {gram._sum(part['numerator'])} {sign} 0"]
+    lines = [f"{WORDS[part['role']]}: {gram.combination(part['numerator'])} {sign} 0"]
     for r in part["relations"]:
-        words = [f"{name} = [{', '.join(map(gram._sum, vectors))}]" for name, vectors in r["vectors"].items()]
+        words = [f"{name} = [{', '.join(map(gram.combination, vectors))}]" for name, vectors in r["vectors"].items()]
         words += [f"{name} = {value}" for name, value in r["numbers"].items()]
         lines.append(f"  if {r['rule']} with {', '.join(words)} ({r['why']})")
     return "\n".join(lines)

@@ -73,4 +73,4 @@ def check(c: dict[str, Any], ledger: Ledger) -> list[str]:
     require(len(goals) == 1, "the conclusion is not what the claim asks for")
     first = conclude(c, proof["conclusion"], goals[0])
     check_assumptions(c, gram.assumptions(False, False))
-    return [first, *(gram._show(p) for p in (growth, *rest))]
+    return [first, *(gram.show(p) for p in (growth, *rest))]

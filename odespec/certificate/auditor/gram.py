@@ -315,22 +315,24 @@ def check(c: dict[str, Any], ledger: Ledger) -> list[str]:
     require(used | solvable == set(range(len(parts))), "a part that is used for nothing")
     check_assumptions(c, assumptions(flow, proof["implicit"], square))
     lines += ["the equations of a step have exactly one solution"] if solvable else []
-    return [*lines, *map(_show, parts)]
+    return [*lines, *map(show, parts)]
 
 
-def _show(part: dict[str, Any]) -> str:
+def show(part: dict[str, Any]) -> str:
     """What a part states, with the relations that it rests on."""
     sign = "<=" if part["sense"] == "upper" else ">="
-    first = f"{part['role']}: {_sum(part['numerator'])} {sign} {part['tau']} * ({_sum(part['denominator'])})"
+    first = (
+        f"{part['role']}: {combination(part['numerator'])} {sign} {part['tau']} * ({combination(part['denominator'])})"
+    )
     return "\n".join([first, *map(show_relation, part["relations"])])
 
 
 def show_relation(r: dict[str, Any]) -> str:
-    words = [f"{name} = [{', '.join(map(_sum, vectors))}]" for name, vectors in r["vectors"].items()]
+    words = [f"{name} = [{', '.join(map(combination, vectors))}]" for name, vectors in r["vectors"].items()]
     words += [f"{name} = {value}" for name, value in r["numbers"].items()]
     return f"  if {r['rule']} with {', '.join(words)} ({r['why']})"
 
 
-def _sum(terms: list[list[str]]) -> str:
+def combination(terms: list[list[str]]) -> str:
     """A vector, or a form of inner products."""
     return " + ".join(f"{t[-1]} {t[0]}" if len(t) == 2 else f"{t[2]} <{t[0]}, {t[1]}>" for t in terms) or "0"

@@ -285,15 +285,20 @@ def _show(proof: dict[str, Any], flow: bool) -> list[str]:
         value = _written(polynomial(c["top"]))
         value += "" if polynomial(c["bottom"]) == {(): 1} else f" over {_written(polynomial(c['bottom']))}"
         lines.append(f"{c['role']}, {c['side']} side {_written(polynomial(c['bound']))}: {value}")
-        lines += [f"  {v['name']} in [{v['low']}, {v['high']}] ({v['why']})" for v in c["variables"]]
+        lines += [f"  {v['name']} in {_range(v)} ({v['why']})" for v in c["variables"]]
     for ball in proof["balls"]:
         lines.append(f"{ball['own']} times the state, of norm {ball['radius']}")
         lines += [
             f"  plus {t['factor']} times a vector of norm at most {t['size']} ({t['why']})" for t in ball["terms"]
         ]
-    return lines + [gram._show(p) for p in proof["parts"]]
+    return lines + [gram.show(p) for p in proof["parts"]]
 
 
 def _written(p: Polynomial) -> str:
     terms = [" * ".join([str(c), *(n if k == 1 else f"{n}^{k}" for n, k in m)]) for m, c in sorted(p.items())]
     return " + ".join(terms) or "0"
+
+
+def _range(variable: dict[str, Any]) -> str:
+    low, high = variable["low"], variable["high"]
+    return f"[{'-inf' if low is None else low}, {'inf' if high is None else high}]"

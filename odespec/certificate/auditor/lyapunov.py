@@ -158,18 +158,18 @@ def check(c: dict[str, Any], ledger: Ledger) -> list[str]:
     require(not (flow and proof["implicit"]), "a flow has no step")
     first = conclude(c, {p["role"]: number(p["tau"]) for p in proof["parts"]}, asked)
     check_assumptions(c, assumptions(flow, proof["implicit"]))
-    lines = [first, f"V = {gram._sum(form)}"]
+    lines = [first, f"V = {gram.combination(form)}"]
     lines += ["the equations of a step have exactly one solution"] if proof["solvability"] else []
-    return [*lines, *(_show(p) for p in proof["parts"]), *map(gram._show, proof["solvability"])]
+    return [*lines, *(show(p) for p in proof["parts"]), *map(gram.show, proof["solvability"])]
 
 
-def _show(part: dict[str, Any]) -> str:
+def show(part: dict[str, Any]) -> str:
     """What a part states, with the relations that it rests on."""
     lines = [f"{part['role']}: tau = {part['tau']}"]
     for when in ("before", "after"):
-        lines += [f"  {when}: {name} = {gram._sum(v)}" for name, v in part[when].items()]
+        lines += [f"  {when}: {name} = {gram.combination(v)}" for name, v in part[when].items()]
     lines += (
-        [f"  |e|^2 = the sum of the squares of {'; '.join(map(gram._sum, part['distance']))}"]
+        [f"  |e|^2 = the sum of the squares of {'; '.join(map(gram.combination, part['distance']))}"]
         if part["distance"]
         else []
     )

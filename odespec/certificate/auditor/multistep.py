@@ -88,9 +88,9 @@ def check(c: dict[str, Any], ledger: Ledger) -> list[str]:
     require(roles <= {("solvability", "upper")}, "a part of another role")
     check_assumptions(c, assumptions(bool(needed), "form" in used))
     lines += [f"the equations of the {name} steps have exactly one solution" for name in sorted(needed)]
-    lines += [f"V = {gram._sum(proof['form'])}"] if proof["form"] else []
-    shown = [gram._show(p) for p in (*proof["whole"], *proof["solvability"].values())]
-    return [*lines, *(lyapunov._show(p) for p in proof["parts"]), *shown]
+    lines += [f"V = {gram.combination(proof['form'])}"] if proof["form"] else []
+    shown = [gram.show(p) for p in (*proof["whole"], *proof["solvability"].values())]
+    return [*lines, *(lyapunov.show(p) for p in proof["parts"]), *shown]
 
 
 def _check_form(proof: dict[str, Any], ledger: Ledger) -> None:

@@ -69,5 +69,5 @@ def check(c: dict[str, Any], ledger: Ledger) -> list[str]:
     lines += [f"{p['name']}: its equations have exactly one solution" for p in proof["pieces"] if p["implicit"]]
     return [
         *lines,
-        *(f"{proof['pieces'][p['piece']]['name']}, {p['segment']}: {gram._show(p)}" for p in proof["parts"]),
+        *(f"{proof['pieces'][p['piece']]['name']}, {p['segment']}: {gram.show(p)}" for p in proof["parts"]),
     ]

@@ -22,10 +22,10 @@ from odespec.prove.against.gram import holds as step_holds
 from odespec.prove.against.mismatch import Mismatch
 from odespec.prove.against.part import compare
 from odespec.prove.engines.endpoint import implicit_steps, whole_program
-from odespec.prove.engines.sides import horizon_of
 from odespec.prove.relate.realise import Run
 from odespec.prove.relate.relations import NoRelation
 from odespec.prove.relate.segments import Segment, read_segment, start_depends
+from odespec.prove.sides import horizon_of
 from odespec.records import dataclass
 from odespec.weights.arithmetic import Array
 from odespec.weights.sampling import NoSample, sample, sample_inputs

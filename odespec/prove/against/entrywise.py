@@ -26,11 +26,11 @@ from odespec.program.operators import Edges
 from odespec.program.step import StepProgram
 from odespec.prove.against.mismatch import Mismatch
 from odespec.prove.engines.distance import step_program
-from odespec.prove.engines.sides import Horizon, horizon_of
 from odespec.prove.entrywise.forms import Form
 from odespec.prove.entrywise.parts import Part, Parts, reread
 from odespec.prove.entrywise.realise import TOLERANCE, Realised, Run
 from odespec.prove.relate.operators import NoRelation
+from odespec.prove.sides import Horizon, horizon_of
 from odespec.weights.arithmetic import Array
 from odespec.weights.sampling import NoSample, sample, sample_inputs, sample_states
 

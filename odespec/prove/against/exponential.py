@@ -14,7 +14,7 @@ from odespec.prove.against.gram import holds
 from odespec.prove.against.mismatch import Mismatch
 from odespec.prove.engines.distance import step_program
 from odespec.prove.engines.exponential import split
-from odespec.prove.engines.sides import horizon_of
+from odespec.prove.sides import horizon_of
 
 
 def check(certificate: Certificate, spec: Spec, model: Model | Network, claim: Claim) -> None:

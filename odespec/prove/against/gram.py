@@ -27,9 +27,9 @@ from odespec.prove.against.mismatch import Mismatch
 from odespec.prove.against.part import compare
 from odespec.prove.boxes import boxed
 from odespec.prove.engines.distance import step_program
-from odespec.prove.engines.sides import horizon_of
 from odespec.prove.relate.realise import Run
 from odespec.prove.relate.relations import NoRelation, Reading, read_flow, read_solvability, read_step
+from odespec.prove.sides import horizon_of
 from odespec.weights.sampling import NoSample, sample, sample_inputs
 
 TRIALS = 24

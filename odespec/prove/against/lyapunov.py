@@ -26,7 +26,6 @@ from odespec.prove.against import gram
 from odespec.prove.against.mismatch import Mismatch
 from odespec.prove.against.part import TOLERANCE, stated_relations
 from odespec.prove.engines.distance import step_program
-from odespec.prove.engines.sides import horizon_of
 from odespec.prove.gram.problem import GramProblem
 from odespec.prove.lyapunov.coordinates import Coordinates, coordinates
 from odespec.prove.lyapunov.given import read_given
@@ -36,6 +35,7 @@ from odespec.prove.lyapunov.verdicts import lift_names, probe_names
 from odespec.prove.relate.operators import NoRelation
 from odespec.prove.relate.realise import Run, applied, defects, realise, solved
 from odespec.prove.relate.relations import Reading
+from odespec.prove.sides import horizon_of
 
 Env = Mapping[Expr, Any]
 

@@ -22,7 +22,6 @@ from odespec.prove.against.entrywise import random_graph
 from odespec.prove.against.mismatch import Mismatch
 from odespec.prove.against.part import TOLERANCE, compare, stated
 from odespec.prove.engines.distance import step_program
-from odespec.prove.engines.sides import horizon_of
 from odespec.prove.gram.problem import GramProblem
 from odespec.prove.lyapunov.reading import Lifted
 from odespec.prove.lyapunov.settings import Setting
@@ -32,6 +31,7 @@ from odespec.prove.multistep.solvable import reading, systems
 from odespec.prove.relate.history import read_whole
 from odespec.prove.relate.realise import Realised, Run, defects, realise
 from odespec.prove.relate.relations import NoRelation, Reading
+from odespec.prove.sides import horizon_of
 from odespec.weights.sampling import NoSample, sample, sample_inputs
 
 TRIALS = 12

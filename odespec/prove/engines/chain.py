@@ -11,7 +11,6 @@ from odespec.certificate.auditor import endpoint as auditor
 from odespec.certificate.auditor import gram
 from odespec.exact import enclose
 from odespec.program.step import StepProgram
-from odespec.prove.engines.sides import Horizon
 from odespec.prove.gram.exact import PROGRAMS, Proof, prove
 from odespec.prove.gram.expand import expand
 from odespec.prove.gram.problem import GramProblem
@@ -19,6 +18,7 @@ from odespec.prove.gram.simplest import simplest_between
 from odespec.prove.gram.threshold import Target
 from odespec.prove.gram.worst import worst_case
 from odespec.prove.relate.segments import Segment, read_segment
+from odespec.prove.sides import Horizon
 from odespec.records import dataclass
 
 if TYPE_CHECKING:

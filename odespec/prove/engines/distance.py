@@ -16,7 +16,6 @@ from odespec.ir.model import Model
 from odespec.program.lower import NotLowered, lower, state_leaves
 from odespec.program.step import StepProgram
 from odespec.prove.boxes import boxed
-from odespec.prove.engines.sides import Horizon, horizon_of, targets
 from odespec.prove.gram.exact import Proof, prove
 from odespec.prove.gram.problem import GramProblem
 from odespec.prove.gram.simplest import simplest_between
@@ -25,6 +24,7 @@ from odespec.prove.gram.threshold import Target, choose_tau
 from odespec.prove.gram.worst import worst_case
 from odespec.prove.memo import remembered
 from odespec.prove.relate.relations import NoRelation, flow_problem, solvability_problem, step_problem
+from odespec.prove.sides import Horizon, horizon_of, targets
 from odespec.prove.verdict import Task, Verdict
 from odespec.records import dataclass
 from odespec.solvers import get

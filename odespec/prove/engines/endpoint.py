@@ -16,12 +16,12 @@ from odespec.program.lower import NotLowered, lower
 from odespec.program.step import StepProgram
 from odespec.prove.engines.chain import Piece, Solved, Way, proved_chain
 from odespec.prove.engines.distance import on_every_path, refuted
-from odespec.prove.engines.sides import Horizon, horizon_of, targets
 from odespec.prove.gram.exact import Proof
 from odespec.prove.gram.solve import finite
 from odespec.prove.gram.threshold import Target
 from odespec.prove.relate.relations import NoRelation, solvability_problem
 from odespec.prove.relate.segments import Segment, start_depends
+from odespec.prove.sides import Horizon, horizon_of, targets
 from odespec.prove.verdict import Task, Verdict
 
 if TYPE_CHECKING:

@@ -166,6 +166,9 @@ def _certificate(
 def _refuted(task: Task, program: StepProgram | None, *, quick: bool) -> Verdict | None:
     from odespec.prove.refute.energy import refute
 
+    if not task.options.refute:
+        return None
+
     def solvable() -> bool:
         return not quick and program is not None and bool(systems(program)) and solvability(program) is not None
 

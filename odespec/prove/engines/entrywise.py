@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from odespec.ir.model import Claim
 from odespec.program.lower import NotLowered
 from odespec.program.step import StepProgram
-from odespec.prove.engines.distance import outward, step_program
-from odespec.prove.engines.sides import Horizon, horizon_of, targets
+from odespec.prove.engines.distance import outward, refuted, step_program
 from odespec.prove.entrywise.parts import Part, Parts, parts_of
 from odespec.prove.entrywise.plans import Plan, plans
 from odespec.prove.gram.threshold import Target
 from odespec.prove.relate.operators import NoRelation
+from odespec.prove.sides import Horizon, horizon_of, targets
 from odespec.prove.verdict import Task, Verdict
 from odespec.records import dataclass
 
@@ -70,7 +70,7 @@ def decide(task: Task) -> Verdict:
         certificate = _certificate(task, program, parts, bounds, horizon)
         if certificate is not None:
             return _proved(task, bounds, horizon, certificate)
-    return _refuted(task, program) or _undecided(task, program, bounds, horizon, why)
+    return refuted(task, program) or _undecided(task, program, bounds, horizon, why)
 
 
 def _best(parts: Parts, program: StepProgram, target: Target, horizon: Horizon, *, to_output: bool) -> Bound:
@@ -138,27 +138,6 @@ def _sentence(bound: Bound, horizon: Horizon, claim: Claim) -> str:
     if horizon.flow:
         return f"by its {sums}: over the time {float(horizon.length):g} distances are multiplied by {side} {whole}"
     return f"by its {sums}: {horizon.steps} step{'s' * (horizon.steps > 1)} multiply distances by {side} {whole}"
-
-
-def _refuted(task: Task, program: StepProgram) -> Verdict | None:
-    from odespec.prove.refute.distance import Budget, refute
-
-    if not task.options.refute:
-        return None
-    found = refute(program, task.claim, seed=task.options.seed, budget=Budget(deadline=task.deadline))
-    if found is None:
-        return None
-    found = found.with_spec(task.spec)
-    upper = found.side == "upper"
-    return Verdict(
-        task.claim,
-        "refuted",
-        found.sentence,
-        "counterexample",
-        lower=found.measured if upper else None,
-        upper=None if upper else found.measured,
-        counterexample=found,
-    )
 
 
 def _undecided(task: Task, program: StepProgram, bounds: list[Bound], horizon: Horizon, why: str) -> Verdict:

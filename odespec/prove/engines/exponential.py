@@ -17,13 +17,13 @@ from odespec.exact import enclose, root
 from odespec.ir.model import Model
 from odespec.program.splitting import parts
 from odespec.program.step import StepProgram
-from odespec.prove.engines.sides import Horizon, targets
 from odespec.prove.gram.exact import Proof, prove
 from odespec.prove.gram.problem import GramProblem
 from odespec.prove.gram.simplest import simplest_between
 from odespec.prove.gram.worst import worst_case
 from odespec.prove.relate.operators import NoRelation
 from odespec.prove.relate.relations import flow_problem, step_problem
+from odespec.prove.sides import Horizon, targets
 from odespec.prove.verdict import Task, Verdict
 from odespec.records import dataclass
 

@@ -18,7 +18,6 @@ from odespec.program.fields import state_leaves
 from odespec.program.lower import NotLowered, lower
 from odespec.program.step import StepProgram
 from odespec.prove.engines.distance import on_every_path
-from odespec.prove.engines.sides import Horizon, horizon_of, targets
 from odespec.prove.gram.exact import Proof, prove
 from odespec.prove.gram.problem import GramProblem
 from odespec.prove.gram.simplest import simplest_between
@@ -26,6 +25,7 @@ from odespec.prove.gram.threshold import Target, choose_tau
 from odespec.prove.gram.worst import worst_case
 from odespec.prove.relate.expected import read_square, read_square_flow
 from odespec.prove.relate.relations import NoRelation, flow_problem, step_problem
+from odespec.prove.sides import Horizon, horizon_of, targets
 from odespec.prove.verdict import Task, Verdict
 from odespec.records import dataclass
 

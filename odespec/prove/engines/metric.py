@@ -12,7 +12,6 @@ from odespec.ir.expr import Expr
 from odespec.program.lower import NotLowered
 from odespec.program.step import StepProgram
 from odespec.prove.engines.distance import step_program
-from odespec.prove.engines.sides import Horizon, horizon_of, targets
 from odespec.prove.gram.threshold import Target
 from odespec.prove.lyapunov import search
 from odespec.prove.lyapunov.coordinates import Coordinates, coordinates
@@ -21,6 +20,7 @@ from odespec.prove.lyapunov.joint import FormProof
 from odespec.prove.lyapunov.settings import Setting, spans
 from odespec.prove.lyapunov.verdicts import certified
 from odespec.prove.relate.operators import NoRelation
+from odespec.prove.sides import Horizon, horizon_of, targets
 from odespec.prove.verdict import Task, Verdict
 
 Found = tuple[Setting, FormProof]

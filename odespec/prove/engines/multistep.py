@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from odespec.program.step import StepProgram
-from odespec.prove.engines.sides import Horizon, horizon_of, targets
 from odespec.prove.gram.exact import Proof, prove
 from odespec.prove.gram.problem import GramProblem
 from odespec.prove.gram.threshold import Target, choose_tau
@@ -24,6 +23,7 @@ from odespec.prove.multistep.forms import setting
 from odespec.prove.multistep.solvable import solvability
 from odespec.prove.relate.history import read_whole
 from odespec.prove.relate.operators import NoRelation
+from odespec.prove.sides import Horizon, horizon_of, targets
 from odespec.prove.verdict import Task, Verdict
 from odespec.records import dataclass
 

@@ -21,7 +21,6 @@ from odespec.prove import networks
 from odespec.prove.engines.chain import Way, proved_all
 from odespec.prove.engines.distance import refuted
 from odespec.prove.engines.endpoint import implicit_steps, ways, whole_program
-from odespec.prove.engines.sides import Horizon, targets
 from odespec.prove.gram.exact import Proof
 from odespec.prove.gram.problem import GramProblem
 from odespec.prove.gram.solve import finite
@@ -29,6 +28,7 @@ from odespec.prove.gram.threshold import Target
 from odespec.prove.relate.operators import NoRelation
 from odespec.prove.relate.relations import solvability_problem
 from odespec.prove.relate.segments import read_segment
+from odespec.prove.sides import Horizon, targets
 from odespec.prove.verdict import Options, Task, Verdict
 from odespec.records import dataclass
 

@@ -83,6 +83,8 @@ def _certificate(task: Task, data: OrderData, order: int) -> Draft:
 def _refuted(task: Task, order: int) -> Verdict | None:
     from odespec.prove.orders.witness import slower
 
+    if not task.options.refute:
+        return None
     try:
         found = slower(task.model, task.claim, order, task.options.seed, task.deadline)
     except NotLowered:

@@ -83,6 +83,8 @@ def _statement(task: Task) -> str:
 def _refuted(task: Task) -> Verdict | None:
     from odespec.prove.spectrum.refute import refute
 
+    if not task.options.refute:
+        return None
     found = refute(task)
     if found is None:
         return None

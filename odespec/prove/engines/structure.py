@@ -215,7 +215,7 @@ def _certificate(task: Task, route: str, data: dict[str, Any]) -> Draft:
 
 
 def _refuted(task: Task) -> Verdict | None:
-    if task.model.solver.steps == "auto":
+    if task.model.solver.steps == "auto" or not task.options.refute:
         return None
     try:
         found = _against_two_form(task) if task.claim.name == "symplectic" else _against_bijection(task)

@@ -8,10 +8,10 @@ from fractions import Fraction
 
 from odespec.ir.expr import depends_on
 from odespec.program.step import StepProgram
-from odespec.prove.engines.sides import Horizon
 from odespec.prove.entrywise.parts import Part, Parts, scheme_of, with_tableau
 from odespec.prove.gram.threshold import Target
 from odespec.prove.relate.operators import NoRelation
+from odespec.prove.sides import Horizon
 from odespec.records import dataclass
 from odespec.solvers import RungeKutta
 

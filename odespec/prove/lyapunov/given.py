@@ -8,7 +8,6 @@ from fractions import Fraction
 
 from odespec.ir.expr import Expr
 from odespec.program.step import StepProgram
-from odespec.prove.engines.sides import Horizon
 from odespec.prove.gram.exact import Proof, prove
 from odespec.prove.gram.expand import Terms, form, inner
 from odespec.prove.gram.problem import Form, GramProblem, Vector
@@ -22,6 +21,7 @@ from odespec.prove.lyapunov.reading import Lifted, reader_of
 from odespec.prove.lyapunov.settings import Setting, setting
 from odespec.prove.relate.operators import Atom, Monomial, NoRelation, Word
 from odespec.prove.relate.reader import Reader
+from odespec.prove.sides import Horizon
 from odespec.records import dataclass
 
 LARGEST = 1e9

@@ -8,7 +8,6 @@ from fractions import Fraction
 
 from odespec.exact import enclose
 from odespec.program.step import StepProgram
-from odespec.prove.engines.sides import Horizon
 from odespec.prove.gram.exact import DEPTH
 from odespec.prove.gram.facial import reduce
 from odespec.prove.gram.pencil import lay_out
@@ -17,6 +16,7 @@ from odespec.prove.gram.spectral import floats, least
 from odespec.prove.gram.threshold import SHARES, Target, largest
 from odespec.prove.lyapunov.joint import Asked, FormProof, Joint
 from odespec.prove.lyapunov.settings import Setting, settings
+from odespec.prove.sides import Horizon
 from odespec.records import dataclass
 
 ONE = Fraction(1)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from odespec.ir.expr import depends_on
 from odespec.program.step import StepProgram
-from odespec.prove.engines.sides import Horizon
 from odespec.prove.lyapunov.probes import Lift, Pair, Probe, pairs
 from odespec.prove.lyapunov.reading import Lifted, read, reader_of, suggest
 from odespec.prove.relate.operators import Atom, NoRelation
 from odespec.prove.relate.reader import Reader
+from odespec.prove.sides import Horizon
 from odespec.records import dataclass
 
 MAX_LIFTS = 4

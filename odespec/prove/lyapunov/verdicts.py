@@ -8,7 +8,6 @@ from fractions import Fraction
 
 from odespec.certificate.lyapunov import Form, build
 from odespec.program.step import StepProgram
-from odespec.prove.engines.sides import Horizon
 from odespec.prove.gram.exact import Proof
 from odespec.prove.gram.solve import finite
 from odespec.prove.gram.threshold import Target
@@ -17,6 +16,7 @@ from odespec.prove.lyapunov.probes import base_names
 from odespec.prove.lyapunov.settings import Setting
 from odespec.prove.relate.relations import NoRelation, solvability_problem
 from odespec.prove.relate.words import atom_text
+from odespec.prove.sides import Horizon
 from odespec.prove.verdict import Task, Verdict
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from odespec.program.step import StepProgram
-from odespec.prove.engines.sides import Horizon, targets
 from odespec.prove.lyapunov.coordinates import coordinates
 from odespec.prove.lyapunov.search import growth
 from odespec.prove.lyapunov.verdicts import certified
 from odespec.prove.relate.operators import NoRelation
+from odespec.prove.sides import Horizon, targets
 from odespec.prove.verdict import Task, Verdict
 
 

@@ -63,7 +63,10 @@ def _refute_map(
     program: StepProgram, claim: Claim, sides: tuple[Goal, ...], seed: int, budget: Budget
 ) -> Counterexample | None:
     full = network(program, claim.subject, claim.by)
-    for small, effort in levels(program.model, full, claim.subject, budget.effort, budget.sizes, budget.operations):
+    sizes = levels(program.model, full, claim.subject, budget.effort, budget.sizes, budget.operations)
+    for tried, (small, effort) in enumerate(sizes):
+        if tried and budget.over():  # the first size gets a glance even after a long attempt at a proof
+            return None
         for side, goal in enumerate(sides):
             rng = np.random.default_rng([seed, small.size, side])
             check = partial(confirm, full, goal)

@@ -1,67 +1,36 @@
 """Two exact solutions of the differential equation, and bounds of the ratio of their distances.
 
 Linear fields: the difference of two solutions is a matrix exponential times the initial difference, summed in decimals
-of fifty digits. Other fields whose slopes are bounded: an approximate solution, how far it is from solving the equation
-at every time (its defect), and the differential inequality ``E' <= mu E + |defect|`` for its error, with mu a bound of
-the logarithmic norm over all slopes (Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, I.10.6).
+of fifty digits. Other fields: an approximate solution, how far it is from solving the equation at every time (its
+defect), and the differential inequality ``E' <= mu E + |defect|`` for its error, with mu a bound of the logarithmic
+norm near the solution (`odespec.prove.refute.tube`), or over all slopes where there is no symbolic derivative (Hairer,
+Nørsett & Wanner, Solving Ordinary Differential Equations I, I.10.6).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, DecimalException, localcontext
-from math import ceil, expm1, sqrt
-from typing import Any
+from dataclasses import replace
+from decimal import DecimalException, localcontext
+from functools import partial
+from math import expm1, sqrt
 
 import numpy as np
 
-from odespec.ir.expr import TIME, Expr, leaf
-from odespec.ir.model import Model
-from odespec.prove.refute.goal import Goal, decimal_norm, duration, norm
+from odespec.ir.expr import TIME
+from odespec.program.directional import NoTangent, directional
+from odespec.prove.refute import tube
+from odespec.prove.refute.flowfield import Flow, field_at, flow, start_of
+from odespec.prove.refute.flowlinear import Metric, linear_ratio
+from odespec.prove.refute.goal import Goal, duration, norm
 from odespec.prove.refute.uniqueness import slopes
 from odespec.records import dataclass
-from odespec.weights.arithmetic import CONTEXT, DECIMAL, FLOAT, Array, Inexact, decimal
-from odespec.weights.evaluate import Plan, Unsupported, evaluate, plan
-from odespec.weights.steps import initial_states, pack, step_leaves, unpack
+from odespec.weights.arithmetic import CONTEXT, DECIMAL, FLOAT, Array, Inexact
+from odespec.weights.evaluate import Unsupported, plan
 
 Values = Mapping[str, Array]
 ROUNDING = 1e-12
 """Relative allowance for float64 rounding in defects: some four thousand units in the last place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A model's field with its data at hand, in pieces of constant ``per step`` data."""
-
-    model: Model
-    field: Plan
-    states: tuple[Expr, ...]
-    weights: Values
-    inputs: Values
-
-    @property
-    def pieces(self) -> int:
-        """How many intervals of equal length have constant data."""
-        steps = self.model.solver.steps
-        varying = any(p.per_step for p in self.model.params) or any(u.per_step for u in self.model.inputs)
-        return steps if varying and isinstance(steps, int) else 1
-
-    def leaves(self, k: int) -> dict[tuple[str, object], Array]:
-        held = {("param", n): w for n, w in self.weights.items()} | {("input", n): u for n, u in self.inputs.items()}
-        return step_leaves(self.model, held, k)
-
-
-def flow(model: Model, weights: Values, inputs: Values) -> Flow:
-    states = tuple(leaf("state", s.name, s.shape) for s in model.states)
-    return Flow(model, plan(model.field), states, weights, inputs)
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """The metrics, matrices of decimals, in which differences of all states, and of the free states, are measured."""
-
-    whole: Array
-    free: Array
 
 
 def ratio_bounds(f: Flow, goal: Goal, x: Array, y: Array, metric: Metric | None = None) -> tuple[float, float] | None:
@@ -69,16 +38,28 @@ def ratio_bounds(f: Flow, goal: Goal, x: Array, y: Array, metric: Metric | None 
 
     None where the field is of no kind that can be enclosed. In a metric the norm of the goal is not looked at.
     """
+    bounds = _everywhere(f)
+    timed = any(n == TIME for n in f.field.nodes)
     try:
-        timed = any(n == TIME for n in f.field.nodes)
-        bounds = [_slope_bounds(f, k) for k in range(f.pieces)]
-    except (Unsupported, DecimalException):
-        return None
-    try:
-        if not timed and all(b.linear for b in bounds):
-            return _linear(f, goal, x, y, [b.size for b in bounds], metric)
+        if bounds is not None and not timed and all(b.linear for b in bounds):
+            return linear_ratio(f, goal, x, y, [b.size for b in bounds], metric)
+        linear = bounds is not None and all(b.linear for b in bounds)
+        near = _local(f, goal, x, y, metric, linear=linear)
+        if near is not None or bounds is None:
+            return near
         return _nonlinear(f, goal, x, y, bounds, metric)
-    except (Unsupported, Inexact, DecimalException, OverflowError, FloatingPointError):
+    except _FAILURES:
+        return None
+
+
+_FAILURES = (Unsupported, Inexact, DecimalException, OverflowError, FloatingPointError)
+
+
+def _everywhere(f: Flow) -> list[_Slopes] | None:
+    """Bounds of the slopes for all states, piece by piece; None where they have none."""
+    try:
+        return [_slope_bounds(f, k) for k in range(f.pieces)]
+    except (Unsupported, DecimalException):
         return None
 
 
@@ -114,72 +95,77 @@ def _ordinary(f: Flow) -> bool:
     return all(((s > 1e-60) & (s < 1e60)).all() for s in sizes)
 
 
-# --- linear fields -------------------------------------------------------------
+# --- other fields, near the solutions ------------------------------------------
+
+COUNTS = (200, 800, 3200)
+"""Steps over the whole interval, until the bounds are tight enough."""
+CLOSE = 1.1
+"""Bounds that break a claim are made no closer than by this factor of each other."""
+LARGEST = 8_000_000
+"""Entries of all derivatives together that are worth their time."""
 
 
-def _linear(f: Flow, goal: Goal, x: Array, y: Array, sizes: list[float], metric: Metric | None) -> tuple[float, float]:
+def _local(
+    f: Flow, goal: Goal, x: Array, y: Array, metric: Metric | None, *, linear: bool
+) -> tuple[float, float] | None:
+    """Bounds of the ratio from tubes around both solutions; None where there are none."""
+    result = None
+    try:
+        f, z = _homogeneous(f, x, y) if linear else (f, np.stack([start_of(f, FLOAT, v) for v in (x, y)]))
+        what = tube.fields(f.states, tuple(f.field.nodes[i] for i in f.field.roots))
+    except (Unsupported, NoTangent):
+        return None
+    for count in COUNTS:
+        if 2 * count * what.size**2 > LARGEST:
+            break
+        try:
+            ends, errors = _tubes(f, what, z, count)
+        except (tube.NotEnclosed, *_FAILURES):
+            if count == COUNTS[0]:
+                continue
+            break
+        found, settled = _bounds(goal, y - x, ends[1] - ends[0], float(sum(errors)), metric)
+        result = found if result is None else (max(result[0], found[0]), min(result[1], found[1]))
+        if settled and (goal.side == "lower" or found[1] < found[0] * CLOSE or found[1] < goal.target):
+            break
+    return result
+
+
+def _homogeneous(f: Flow, x: Array, y: Array) -> tuple[Flow, Array]:
+    """Of a field that is linear in the states: the equation of differences, and zero and the difference as starts."""
+    field = directional((f.field.nodes[i] for i in f.field.roots), {s: s for s in f.states})
     with localcontext(CONTEXT):
-        ends = [DECIMAL.cast(v) for v in (x, y)]
-        first, second = (_start(f, DECIMAL, v) for v in ends)
-        difference = second - first
-        length = decimal(duration(f.model)) / f.pieces
-        for k in range(f.pieces):
-            difference = _exponential(f, k, difference, length, sizes[k])
-        after = _length(difference, goal, None if metric is None else metric.whole)
-        ratio = after / _length(ends[1] - ends[0], goal, None if metric is None else metric.free)
-        low, high = ratio * (1 - Decimal("1e-25")), ratio * (1 + Decimal("1e-25"))
-    return _below(low), _above(high)
+        first, second = (start_of(f, DECIMAL, DECIMAL.cast(v)) for v in (x, y))
+        difference = np.asarray(second - first, dtype=np.float64)
+    return replace(f, field=plan(field)), np.stack([0 * difference, difference])
 
 
-def _length(difference: Array, goal: Goal, metric: Array | None) -> Decimal:
-    """Of a vector of decimals."""
-    if metric is None:
-        return decimal_norm(difference, goal.p)
-    square: Decimal = difference @ metric @ difference
-    return square.sqrt()
+def _tubes(f: Flow, what: tube.Fields, z: Array, count: int) -> tuple[Array, Array]:
+    """Approximate final states ``[runs, n]`` and bounds ``[runs]`` of their distances from the exact ones."""
+    length = float(duration(f.model)) / f.pieces
+    begin = 0.0 if f.model.time is None else float(f.model.time.start)
+    steps = max(2, count // f.pieces)
+    errors, fastest = ROUNDING * (1e-280 + _sizes(z)), 0.0
+    for k in range(f.pieces):
+        p = tube.integrate(partial(field_at, f, k), z, begin + k * length, length / steps, steps)
+        errors = tube.follow(what, f.leaves(k), p, errors)
+        fastest = max(fastest, float(_sizes(p.left).max()))
+        errors, z = errors + ROUNDING * length * fastest, p.last[:, -1]
+    return z, errors * (1 + ROUNDING) + ROUNDING * _sizes(z)
 
 
-def _exponential(f: Flow, k: int, v: Array, length: Decimal, size: float) -> Array:
-    """``exp(length A) v``, in parts with ``|A| s <= 1/2``: the rest of each series is less than its last term."""
-    leaves = {key: DECIMAL.cast(value) for key, value in f.leaves(k).items()}
-    zero = _field(f, DECIMAL, leaves, v * 0)
-    parts = max(1, ceil(2.0 * size * float(length)))
-    if parts > 2000:
-        raise Unsupported("a field of this size")
-    step = length / parts
-    for _ in range(parts):
-        term = total = v
-        for j in range(1, 60):
-            term = (_field(f, DECIMAL, leaves, term) - zero) * (step / j)
-            total = total + term
-            if max(map(abs, term)) <= Decimal("1e-45") * max(map(abs, total)):
-                break
-        v = total
-    return v
+def _bounds(
+    goal: Goal, start: Array, end: Array, error: float, metric: Metric | None
+) -> tuple[tuple[float, float], bool]:
+    """Bounds of the ratio, and whether closer ones would not help."""
+    before, after, scale = _measured(goal, start, end, metric)
+    low = (after * (1 - ROUNDING) - error * scale) / before * (1 - ROUNDING)
+    high = (after * (1 + ROUNDING) + error * scale) / before * (1 + ROUNDING)
+    settled = low > goal.target or high < goal.target or not goal.excess(after / before) > 0
+    return (low, high), settled
 
 
-def _field(f: Flow, arithmetic: Any, leaves: dict[tuple[str, object], Array], z: Array) -> Array:
-    """The field at states packed in one vector."""
-    parts = unpack(z, [s.shape for s in f.states])
-    values = {(s.op, s.data): v for s, v in zip(f.states, parts, strict=True)}
-    return pack(evaluate(f.field, arithmetic, leaves | values), f.states)
-
-
-def _start(f: Flow, arithmetic: Any, x: Array) -> Array:
-    """All states at the start, as one vector, from the free ones."""
-    free = unpack(x, [s.shape for s in f.model.free_states])
-    return pack(initial_states(f.model, arithmetic, f.weights, free, f.inputs), f.states)
-
-
-def _below(value: Decimal) -> float:
-    return float(np.nextafter(float(value), -np.inf))
-
-
-def _above(value: Decimal) -> float:
-    return float(np.nextafter(float(value), np.inf))
-
-
-# --- other fields --------------------------------------------------------------
+# --- other fields, with bounds for all states ----------------------------------
 
 SAMPLES = (4_000, 40_000, 200_000)
 """How many times the defect is looked at, over the whole interval, until the bounds are tight enough."""
@@ -195,14 +181,9 @@ def _nonlinear(
     result = None
     for samples in SAMPLES:
         ends, errors = zip(*(_enclosed(f, v, bounds, samples) for v in (x, y)), strict=True)
-        before, after, scale = _measured(goal, y - x, ends[1] - ends[0], metric)
-        error = sum(errors) * scale
-        low, high = (after * (1 - ROUNDING) - error) / before, (after * (1 + ROUNDING) + error) / before
-        result = (low * (1 - ROUNDING), high * (1 + ROUNDING))
-        if low > goal.target or high < goal.target or not np.isfinite(error):
-            break
-        middle = after / before
-        if not goal.excess(middle) > 0:
+        error = sum(errors)
+        result, settled = _bounds(goal, y - x, ends[1] - ends[0], error, metric)
+        if settled or not np.isfinite(error):
             break
     return result
 
@@ -221,7 +202,7 @@ def _enclosed(f: Flow, x: Array, bounds: list[_Slopes], samples: int) -> tuple[A
     """The approximate final state and a bound of its distance from the exact one."""
     length = float(duration(f.model)) / f.pieces
     begin = 0.0 if f.model.time is None else float(f.model.time.start)
-    z = _start(f, FLOAT, x)
+    z = start_of(f, FLOAT, x)
     error = ROUNDING * float(_sizes(z))
     for k, b in enumerate(bounds):
         count = max(2, samples // f.pieces // 20)
@@ -240,26 +221,20 @@ def _averaged(mu: float, step: float) -> float:
     return (expm1(mu * step) / mu if abs(mu * step) > 1e-12 else step) * (1 + 1e-9)
 
 
-def _at(f: Flow, k: int, times: Array, z: Array) -> Array:
-    leaves = f.leaves(k)
-    leaves["time", None] = times
-    return _field(f, FLOAT, leaves, z)
-
-
 def _integrated(f: Flow, k: int, z: Array, begin: float, step: float, count: int) -> tuple[Array, Array]:
     """States ``[count + 1, n]`` by the classical Runge–Kutta method, and the field there."""
     nodes = [z]
     for i in range(count):
         t = np.asarray(begin + i * step)
-        k1 = _at(f, k, t, z)
-        k2 = _at(f, k, t + step / 2, z + step / 2 * k1)
-        k3 = _at(f, k, t + step / 2, z + step / 2 * k2)
-        k4 = _at(f, k, t + step, z + step * k3)
+        k1 = field_at(f, k, t, z)
+        k2 = field_at(f, k, t + step / 2, z + step / 2 * k1)
+        k3 = field_at(f, k, t + step / 2, z + step / 2 * k2)
+        k4 = field_at(f, k, t + step, z + step * k3)
         z = z + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
         nodes.append(z)
     states = np.stack(nodes)
     times = begin + step * np.arange(count + 1)
-    return states, _at(f, k, times, states)
+    return states, field_at(f, k, times, states)
 
 
 def _defects(f: Flow, k: int, nodes: Array, values: Array, begin: float, step: float, b: _Slopes) -> Array:
@@ -283,7 +258,7 @@ def _defects(f: Flow, k: int, nodes: Array, values: Array, begin: float, step: f
         s = step * (i + 0.5) / parts
         p = first + s * (left + s * (c2 + s * c3))
         slope = left + s * (2 * c2 + 3 * s * c3)
-        value = _at(f, k, starts + s, p)
+        value = field_at(f, k, starts + s, p)
         rounding = ROUNDING * (_sizes(value) + speed + (1.0 + b.size) * (_sizes(p) + data))
         worst = np.maximum(worst, _sizes(slope - value) + rounding)
     return np.asarray(worst + jumps + step / parts / 2 * (bend + b.size * speed + b.drift) * (1 + 1e-9))

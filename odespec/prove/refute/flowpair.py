@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,13 +16,16 @@ from odespec.ir.model import Claim, Model, Relation
 from odespec.program.limits import read_limits
 from odespec.program.lower import NotLowered, lower
 from odespec.program.step import StepProgram
+from odespec.prove.refute.candidates import Candidates
 from odespec.prove.refute.confirm import MARGIN, Confirmed, obeys
 from odespec.prove.refute.counterexample import BadCounterexample, Counterexample
 from odespec.prove.refute.enclosure import flow, ratio_bounds
 from odespec.prove.refute.enlarge import described, levels, realised
+from odespec.prove.refute.flowfield import bounded
 from odespec.prove.refute.goal import Goal, duration, goals
 from odespec.prove.refute.mapping import Network, network
 from odespec.prove.refute.search import search
+from odespec.records import dataclass
 from odespec.weights.arithmetic import Array
 from odespec.weights.evaluate import Unsupported
 from odespec.weights.steps import unpack
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 STEPS = 20
 """Steps of the classical Runge–Kutta method with which candidates are searched; the enclosure does not use them."""
+TAME = 20.0
+"""Ratios that are searched first where solutions may explode: at most so many times the bound."""
 FAINT = 1e-4
 """The least violation, in relation to the bound, that is worth an enclosure."""
 
@@ -53,13 +58,40 @@ def _refute(full: Network, claim: Claim, seed: int, budget: Budget) -> Counterex
     most = replace(budget.effort, faint=FAINT)
     for small, effort in levels(model, full, "map", most, budget.sizes, budget.operations) if sides else ():
         for side, goal in enumerate(sides):
-            rng = np.random.default_rng([seed, small.size, side])
-            check = partial(enclosed, full, goal)
-            for candidate in islice(search(small, goal, rng, effort, budget.over), budget.confirmations):
-                found = None if budget.over() else realised(full, small, goal, candidate, check)
+            for aim in _aims(full.model, goal):
+                rng = np.random.default_rng([seed, small.size, side])
+                found = _among(search(small, aim, rng, effort, budget.over), full, small, goal, aim, budget)
                 if found is not None:
                     return described(full, claim, goal, *found)
     return None
+
+
+def _among(
+    candidates: Iterator[Candidates], full: Network, small: Network, goal: Goal, aim: Goal, budget: Budget
+) -> tuple[Confirmed, dict[str, Array], dict[str, Array]] | None:
+    check = partial(enclosed, full, goal)
+    for candidate in islice(candidates, budget.confirmations):
+        found = None if budget.over() else realised(full, small, aim, candidate, check)
+        if found is not None:
+            return found
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Tame(Goal):
+    """A goal for the search alone: ratios above ``most`` are signs of solutions that explode, which show nothing."""
+
+    most: float = 1.0
+
+    def excess(self, ratio: Any) -> Any:
+        return np.where(np.asarray(ratio) > self.most, -np.asarray(ratio), ratio - self.target)
+
+
+def _aims(model: Model, goal: Goal) -> Iterator[Goal]:
+    """What to search for. Where slopes have no bound, the pairs that grow most explode before the end."""
+    if goal.side == "upper" and not bounded(model):
+        yield Tame(goal.side, goal.p, goal.bound, TAME * max(goal.target, 1e-3))
+    yield goal
 
 
 def integrable(model: Model) -> Model:

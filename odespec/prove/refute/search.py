@@ -125,6 +125,8 @@ def search(net: Network, goal: Goal, rng: Rng, effort: Effort, stop: Callable[[]
     """Candidates, one at a time, that seem to break the claim: clear ones at once, faint ones after the ascent."""
     pool, found = _first(net, goal, rng, min(GLANCE, effort.samples))
     yield from _promising(pool, found, goal, CLEAR)
+    if stop():
+        return
     if effort.samples > GLANCE:
         more, measured = _first(net, goal, rng, effort.samples - GLANCE)
         yield from _promising(more, measured, goal, CLEAR)

@@ -36,6 +36,8 @@ def sizes(model: Model) -> list[int]:
 def search_metric(
     net: Network, goal: Goal, rng: np.random.Generator, effort: Effort, stop: Callable[[], bool]
 ) -> Iterator[Candidates]:
+    if net.model.output is not None and net.model.output[1].shape[0] != sum(sizes(net.model)):
+        return  # a metric given in numbers fits the full sizes only
     pool = random_candidates(net, rng, effort.samples)
     score = _score(net, pool)
     yield from _clear(pool, score, goal)

@@ -189,7 +189,7 @@ class _Search:
         terms = combination(node)
         for held, leaf in others.items():
             own = combination(held)
-            if held.shape != node.shape or not own.keys() <= terms.keys():
+            if held.shape != node.shape or not own or not own.keys() <= terms.keys():
                 continue
             ratio = tidy(terms[last := max(own, key=size)] / own[last])
             left = minus(terms, ratio, own)
