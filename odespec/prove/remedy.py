@@ -52,14 +52,20 @@ class Trial:
     options: Options
     deadline: float
 
-    def proves(self, model: Model, spec: Spec | None = None) -> bool:
-        """Whether the claim is proved of another model; False once the time is up."""
+    def proves(self, model: Model, spec: Spec | None = None, *, quick: bool = True) -> bool:
+        """Whether the claim is proved of another model; False once the time is up.
+
+        Many are tried, so (``quick``) not every way to a proof is.
+        """
         from odespec.prove.decide import decide
 
         if time.monotonic() > self.deadline:
             return False
         claim = replace(self.claim, negated=False)
-        return decide(spec or self.spec, model, claim, replace(self.options, refute=False)).verdict == "proved"
+        return (
+            decide(spec or self.spec, model, claim, replace(self.options, refute=False, quick=quick)).verdict
+            == "proved"
+        )
 
 
 def remedies(spec: Spec, section: Model | Network, verdict: Verdict, options: Options) -> tuple[Remedy, ...]:
@@ -93,7 +99,9 @@ def more_steps(trial: Trial) -> Iterator[Remedy]:
     unit = divisor(trial.model)
     count = fewest(lambda n: trial.proves(with_steps(trial.model, n * unit)), max(1, steps // unit))
     if count is not None:
-        yield Remedy(_solver_line(trial.model.solver.name, count * unit), str((count - 1) * unit))
+        fewer = (count - 1) * unit
+        beyond = None if trial.proves(with_steps(trial.model, fewer), quick=False) else str(fewer)
+        yield Remedy(_solver_line(trial.model.solver.name, count * unit), beyond)
 
 
 def shorter_time(trial: Trial) -> Iterator[Remedy]:

@@ -51,6 +51,7 @@ class Options:
     ``seconds`` only cuts a search (and can only turn a verdict into unknown; None: never); ``slack`` is the relative weakening of a
     bound that still counts as proved. ``refute``: whether counterexamples are looked for; without, a claim that is not
     proved is unknown. ``attain``: whether a factor that is attained is looked for beside a proved bound on distances.
+    ``quick``: distance claims are tried by one step in one problem only.
     """
 
     slack: Fraction = Fraction(0)
@@ -58,6 +59,7 @@ class Options:
     seed: int = 0
     refute: bool = True
     attain: bool = False
+    quick: bool = False
 
 
 @dataclass(frozen=True, slots=True)
