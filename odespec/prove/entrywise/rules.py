@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from math import prod
 
-from odespec.activations import ACTIVATIONS, Interval
+from odespec.activations import Interval
 from odespec.exact import enclose, power, root
 from odespec.ir.expr import Expr, transpose
 from odespec.ir.ranges import inverse, times
@@ -21,6 +21,7 @@ from odespec.prove.entrywise.forms import Form, combine
 from odespec.prove.entrywise.known import Known
 from odespec.prove.entrywise.reader import Reader
 from odespec.prove.relate.operators import Letter, NoRelation
+from odespec.prove.relate.slopes import activation_slope, power_slope
 from odespec.prove.relate.words import text
 
 ZERO, ONE = Fraction(0), Fraction(1)
@@ -132,19 +133,11 @@ def _phi(reader: Reader, node: Expr, args: tuple[Form, ...]) -> Form:
 
 
 def _act(reader: Reader, node: Expr, args: tuple[Form, ...]) -> Form:
-    assert isinstance(node.data, tuple)
-    name, parameters = node.data
-    inside = reader.range(node.args[0])
-    slope = ACTIVATIONS[name].slope_on(inside.lower, inside.upper, parameters)
-    return reader.sloped(node, args[0], slope, f"slopes of {name}")
+    return reader.sloped(node, args[0], *activation_slope(node, reader.range(node.args[0])))
 
 
 def _power(reader: Reader, node: Expr, args: tuple[Form, ...]) -> Form:
-    exponent = node.data
-    if not isinstance(exponent, Fraction) or exponent.denominator != 1 or abs(exponent) > 64:
-        raise NoRelation(f"the slope of `{text(node)}` is not bounded")
-    slope = times(Interval(exponent, exponent), power_of(reader.range(node.args[0]), exponent - 1))
-    return reader.sloped(node, args[0], slope, f"slopes of {text(node)}")
+    return reader.sloped(node, args[0], *power_slope(node, reader.range(node.args[0])))
 
 
 # --- whole vectors -----------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -16,7 +15,7 @@ from odespec.program.lower import state_leaves
 from odespec.program.step import Solve, StepProgram
 from odespec.prove.gram.exact import Proof, prove
 from odespec.prove.gram.problem import GramProblem
-from odespec.prove.gram.simplest import simplest_between
+from odespec.prove.gram.solve import finite
 from odespec.prove.gram.worst import worst_case
 from odespec.prove.invariant import polynomial as poly
 from odespec.prove.invariant.normal import PRODUCTS
@@ -26,7 +25,6 @@ from odespec.prove.relate.operators import NoRelation
 from odespec.prove.relate.relations import flow_problem, solvability_problem, step_problem
 from odespec.records import dataclass
 
-LARGEST_GAIN = 1e6
 LARGEST_BASIS = 36
 """Problems with more vectors take too long."""
 ZERO, ONE = Fraction(0), Fraction(1)
@@ -58,15 +56,8 @@ def solvability(program: StepProgram) -> tuple[Proof, ...] | None:
         return None
     if problem is None:
         return ()
-    value = worst_case(problem).value
-    if not math.isfinite(value) or abs(value) > LARGEST_GAIN:
-        return None
-    low = Fraction(max(value, 0)).limit_denominator(10**6)
-    for k in (2, 8, 64):
-        proof = prove(problem, simplest_between(k * low + 1, 2 * k * low + 2))
-        if proof is not None:
-            return (proof,)
-    return None
+    proof = finite(problem)
+    return None if proof is None else (proof,)
 
 
 # --- what is asked ---------------------------------------------------------------

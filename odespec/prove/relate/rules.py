@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
-from odespec.activations import ACTIVATIONS, Interval
+from odespec.activations import Interval
 from odespec.exact import enclose, power
 from odespec.ir.expr import Expr, Shape, transpose
 from odespec.ir.ranges import inverse, magnitude, times
@@ -23,6 +23,7 @@ from odespec.prove.gram.problem import Vector
 from odespec.prove.relate.exponentials import applied
 from odespec.prove.relate.operators import Letter, NoRelation
 from odespec.prove.relate.recipes import Difference, Times
+from odespec.prove.relate.slopes import activation_slope, power_slope
 from odespec.prove.relate.words import text
 
 if TYPE_CHECKING:
@@ -139,19 +140,11 @@ def _phi(reader: Reader, node: Expr, args: tuple[Vector, ...]) -> Vector:
 
 
 def _act(reader: Reader, node: Expr, args: tuple[Vector, ...]) -> Vector:
-    assert isinstance(node.data, tuple)
-    name, parameters = node.data
-    inside = reader.range(node.args[0])
-    slope = ACTIVATIONS[name].slope_on(inside.lower, inside.upper, parameters)
-    return reader.elementwise(node, args[0], slope, f"slopes of {name}")
+    return reader.elementwise(node, args[0], *activation_slope(node, reader.range(node.args[0])))
 
 
 def _power(reader: Reader, node: Expr, args: tuple[Vector, ...]) -> Vector:
-    exponent = node.data
-    if not isinstance(exponent, Fraction) or exponent.denominator != 1 or abs(exponent) > 64:
-        raise NoRelation(f"the slope of `{text(node)}` is not bounded")
-    slope = times(Interval(exponent, exponent), power_of(reader.range(node.args[0]), exponent - 1))
-    return reader.elementwise(node, args[0], slope, f"slopes of {text(node)}")
+    return reader.elementwise(node, args[0], *power_slope(node, reader.range(node.args[0])))
 
 
 def _softmax(reader: Reader, node: Expr, args: tuple[Vector, ...]) -> Vector:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 from odespec.certificate.auditor.spectrum import assumptions
@@ -11,15 +10,12 @@ from odespec.certificate.gram import state
 from odespec.exact import enclose
 from odespec.ir.model import Claim, Model, Spec
 from odespec.program.lower import NotLowered, lower
-from odespec.prove.gram.exact import Proof, prove
-from odespec.prove.gram.simplest import simplest_between
-from odespec.prove.gram.worst import worst_case
+from odespec.prove.gram.exact import Proof
+from odespec.prove.gram.solve import finite
 from odespec.prove.relate.operators import NoRelation
 from odespec.prove.relate.relations import solvability_problem
 from odespec.prove.spectrum.prove import Proved
 from odespec.prove.spectrum.scheme import BITS, rounded
-
-LARGEST_GAIN = 1e6
 
 
 def resolved(claim: Claim) -> str:
@@ -104,10 +100,4 @@ def _solvability(model: Model) -> Proof | None:
         problem = solvability_problem(lower(model))
     except (NotLowered, NoRelation):
         return None
-    if problem is None:
-        return None
-    value = worst_case(problem).value
-    if not 0 <= value < LARGEST_GAIN:
-        return None
-    low = Fraction(value).limit_denominator(10**6)
-    return next((p for k in (2, 8, 64) if (p := prove(problem, simplest_between(k * low + 1, 2 * k * low + 2)))), None)
+    return None if problem is None else finite(problem)

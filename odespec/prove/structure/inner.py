@@ -16,29 +16,22 @@ from odespec.program.step import StepProgram
 from odespec.prove.gram.exact import prove
 from odespec.prove.gram.problem import GramProblem
 from odespec.prove.gram.simplest import simplest_between
+from odespec.prove.gram.solve import finite
 from odespec.prove.gram.worst import worst_case
 from odespec.prove.orders.method import scheme_of
 from odespec.prove.relate.relations import NoRelation, solvability_problem, step_problem
 from odespec.solvers import RungeKutta, tableau
 
-LARGEST_GAIN = 1e6
 LEAST = 1e-5
 """A numerical lower bound of the squared ratio below this may be zero."""
 
 Part = dict[str, Any]
 
 
-def finite(problem: GramProblem) -> Part | None:
-    """A proved finite upper bound, with room for the rounding, as a part of a certificate."""
-    value = worst_case(problem).value
-    if not math.isfinite(value) or abs(value) > LARGEST_GAIN:
-        return None
-    low = Fraction(max(value, 0)).limit_denominator(10**6)
-    for k in (2, 8, 64):
-        proof = prove(problem, simplest_between(k * low + 1, 2 * k * low + 2))
-        if proof is not None:
-            return state(proof)
-    return None
+def bounded(problem: GramProblem) -> Part | None:
+    """A proved finite upper bound, as a part of a certificate."""
+    proof = finite(problem)
+    return None if proof is None else state(proof)
 
 
 def positive(problem: GramProblem) -> Part | None:
@@ -57,7 +50,7 @@ def positive(problem: GramProblem) -> Part | None:
 def solvable(program: StepProgram) -> Part | None:
     """That the equations of an implicit step have one solution each; None where that is not shown. Raises `NoRelation`."""
     problem = solvability_problem(program)
-    return None if problem is None else finite(problem)
+    return None if problem is None else bounded(problem)
 
 
 def distances(program: StepProgram) -> dict[str, Any] | None:
